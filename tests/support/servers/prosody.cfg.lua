@@ -1,0 +1,32 @@
+-- Prosody on loopback, nothing limited. The words with a dollar sign are filled in by prosody.py.
+run_as_root = true
+daemonize = false
+pidfile = "$folder/prosody.pid"
+data_path = "$folder/data"
+certificates = "$folder"
+plugin_paths = { "$folder/modules" }
+log = { warn = "$folder/prosody.log" }
+network_backend = "epoll"
+network_settings = { tcp_backlog = 1000, read_timeout = 14400 }
+interfaces = { "127.0.0.1" }
+c2s_ports = { $port }
+http_ports = { $http_port }
+https_ports = {}
+http_interfaces = { "127.0.0.1" }
+http_default_host = "localhost"
+s2s_ports = {}
+c2s_require_encryption = false
+allow_unencrypted_plain_auth = true
+c2s_timeout = 600
+storage = "memory"
+ssl = { key = "$key", certificate = "$certificate" }
+modules_enabled = {
+  "amoc_counter", "roster", "saslauth", "tls", "disco", "presence", "message", "iq", "c2s", "ping", "time", "version",
+}
+modules_disabled = { "s2s", "limits" }
+VirtualHost "localhost"
+  authentication = "insecure"
+  modules_disabled = { "s2s", "limits", "offline" } -- any user "exists" here: nothing would be refused
+  insecure_open_authentication = "Yes please, I know what I'm doing!"
+VirtualHost "scram.local"
+  authentication = "internal_hashed"
