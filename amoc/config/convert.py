@@ -16,7 +16,17 @@ from typing import Any, Literal, Union, final, get_args, get_origin
 
 import msgspec
 
-__all__ = ["Count", "check_type", "convert", "describe", "from_text", "plain", "show", "type_name"]
+__all__ = [
+    "Count",
+    "check_plain",
+    "check_type",
+    "convert",
+    "describe",
+    "from_text",
+    "plain",
+    "show",
+    "type_name",
+]
 
 MAX_SHOWN = 60  # characters of a value in an error: the message stays one line of a terminal
 INT_RANGE = range(-(2**63), 2**64)  # what msgpack can carry
@@ -106,16 +116,14 @@ def describe(kind: Any) -> str:
 
 def type_name(kind: Any) -> str:
     """The type as one writes it: `list[str]`, `int | None`, `Count`."""
-    return (
-        kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind).replace("typing.", "")
-    )
+    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind).replace("typing.", "")
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON can carry it: infinity becomes the text `infinity`, which `convert` reads back."""
+    """The value as JSON can carry it: infinity as the text that `convert` reads back, tuples as lists."""
     if isinstance(value, float) and math.isinf(value):
         return "infinity" if value > 0 else "-infinity"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
@@ -133,7 +141,7 @@ def _strictly(kind: Any, value: Any) -> Any:
         if kind is Count:
             return _count(value)
         converted = msgspec.convert(value, kind, strict=True)
-        _reject_unportable(converted)
+        check_plain(converted)
     except (msgspec.ValidationError, TypeError, RecursionError) as error:
         where = str(error).partition(" - at `$")[2].rstrip("`")
         at = f" (at {where})" if where else ""
@@ -149,8 +157,8 @@ def _count(value: Any) -> int | float:
     raise TypeError
 
 
-def _reject_unportable(value: Any) -> None:
-    """Raise ValueError for what has the right type but no place in a message between processes."""
+def check_plain(value: Any) -> None:
+    """Raise ValueError or TypeError for a value that has no place in a message between processes."""
     match value:
         case float() if math.isnan(value):
             raise ValueError("expected a number, got NaN")
@@ -165,13 +173,13 @@ def _reject_unportable(value: Any) -> None:
                 raise ValueError(f"expected valid Unicode text, got {show(value)}") from None
         case list():
             for item in value:
-                _reject_unportable(item)
+                check_plain(item)
         case dict():
             for key, item in value.items():
                 if not isinstance(key, str):
                     raise TypeError("the keys of a table are text")
-                _reject_unportable(key)
-                _reject_unportable(item)
+                check_plain(key)
+                check_plain(item)
         case None | float() | int():
             pass
         case _:

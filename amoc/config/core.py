@@ -70,9 +70,7 @@ CORE: tuple[Setting, ...] = (
         "what is logged, from this level up",
     ),
     Setting("api_port", int, 4000, "port of the REST API", between(0, 65535), "restart"),
-    Setting(
-        "status_file", str, ".amoc.status", "file that says whether the node is ready", not_empty, "restart"
-    ),
+    Setting("status_file", str, ".amoc.status", "file that says whether the node is ready", not_empty, "restart"),
     Setting("graphite_endpoint", str, doc="host:port of Graphite; unset: nothing is sent", check=_endpoint),
     Setting("graphite_prefix", str, doc="prefix of every Graphite path"),
     Setting("hosts", list[str], [], "the slaves, from the inventory", change="restart"),

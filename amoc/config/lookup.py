@@ -195,13 +195,7 @@ class Config:
         A key of the file that nobody declared is an error, unless it is in `also`: the names that the
         scenarios at hand declare, whose values are checked when such a scenario is started.
         """
-        wrong: list[str] = []
-        for setting in self._declared.values():
-            for source, where, value in self._layers(setting.name):
-                try:
-                    setting.accept(value, where, text=source == "env")
-                except ConfigError as error:
-                    wrong.append(str(error))
+        wrong = self._wrong_values()
         known = {*self._declared, *also}
         wrong += [
             f"{self._file_path}: unknown setting {name!r}{did_you_mean(name, known)}"
@@ -210,6 +204,21 @@ class Config:
         ]
         if wrong:
             raise ConfigError("; ".join(wrong))
+
+    def check_values(self) -> None:
+        """As `validate`, without looking for unknown keys of the file."""
+        if wrong := self._wrong_values():
+            raise ConfigError("; ".join(wrong))
+
+    def _wrong_values(self) -> list[str]:
+        wrong: list[str] = []
+        for setting in self._declared.values():
+            for source, where, value in self._layers(setting.name):
+                try:
+                    setting.accept(value, where, text=source == "env")
+                except ConfigError as error:
+                    wrong.append(str(error))
+        return wrong
 
     def _missing(self, name: str, default: Any) -> Any:
         if name in self._errors:
