@@ -17,8 +17,8 @@ async def get(context: Context, name: str, default: Any = _MISSING) -> Any:
     Example: amoc_config.get("interarrival")
     """
     if default is _MISSING:
-        return context.master.config.get(name)
-    return context.master.config.get(name, default)
+        return context.master.setting(name)
+    return context.master.setting(name, default)
 
 
 @operation("config.set", changes=True)

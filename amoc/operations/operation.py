@@ -87,9 +87,7 @@ def operation(name: str, *, changes: bool = False) -> Callable[[Handler], Handle
     return declare
 
 
-async def call(
-    context: Context, name: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-) -> Any:
+async def call(context: Context, name: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
     """Run operation `name` and return plain data.
 
     Raises BadInput for an unknown operation or arguments that do not fit, and whatever AmocError the
@@ -120,9 +118,7 @@ def _convert(name: str, parameter: Parameter, value: Any) -> Any:
     try:
         return msgspec.convert(value, parameter.type)
     except msgspec.ValidationError:
-        wanted = {int: "a whole number", bool: "True or False", str: "text"}.get(
-            parameter.type, parameter.type
-        )
+        wanted = {int: "a whole number", bool: "True or False", str: "text"}.get(parameter.type, parameter.type)
         raise BadInput(f"{name}: {parameter.name} must be {wanted}, not {value!r}") from None
 
 

@@ -1,0 +1,71 @@
+"""The master's knowledge as one plain dict, for people and programs: what `local.status` returns."""
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from amoc.cluster.master import Master
+
+__all__ = ["status"]
+
+
+def status(master: "Master") -> dict[str, Any]:
+    """State, run, users, nodes with workers, metrics, rates, errors, last events; see docs/console.md."""
+    now = time.monotonic()
+    run = master.state.desired.run
+    return {
+        "node": master.name,
+        "version": master.version,
+        "pid": os.getpid(),
+        "uptime": round(time.time() - master.born, 1),
+        "state": _state(master),
+        "run": None if run is None else _run(master),
+        "users": master.users(),
+        "nodes": {
+            node.name: {
+                "state": node.state,
+                "version": node.version,
+                "cores": node.cores,
+                "heard": round(now - node.heard, 1),
+                "workers": [msgspec.to_builtins(worker) for worker in node.workers],
+            }
+            for node in master.state.nodes.values()
+        },
+        "metrics": master.store.points(now),
+        "rates": master.store.rates(now),
+        "errors": [msgspec.to_builtins(error) for error in master.state.errors.values()],
+        "events": master.events.history(),
+    }
+
+
+def _state(master: "Master") -> str:
+    """One word for the whole: idle, starting, running, terminating, finished, error."""
+    if master.preparing is not None:
+        return "starting"
+    phase = master.state.desired.phase
+    if master.state.desired.run is None:
+        return "idle"
+    if phase == "over":
+        return "error" if master.state.failure() is not None else "finished"
+    return {"setup": "starting", "init": "starting", "run": "running"}.get(phase, "terminating")
+
+
+def _run(master: "Master") -> dict[str, Any]:
+    run = master.state.desired.run
+    assert run is not None
+    end = master.ended if master.ended is not None else time.time()
+    return {
+        "id": run.id,
+        "scenario": run.scenario,
+        "version": run.version,
+        "settings": master.config.redact(master.state.desired.settings),
+        "seed": run.seed,
+        "interval": master.state.desired.interval,
+        "started_at": run.started_at,
+        "ended_at": master.ended,
+        "elapsed": round(end - run.started_at, 2),
+        "reason": master.reason,
+    }

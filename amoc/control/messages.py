@@ -1,0 +1,193 @@
+"""The messages from a node to the master and back: registration, beats, snapshots, scenario sources.
+
+Pure: no I/O. Everything is msgpack by msgspec; a message that does not decode is refused by its receiver.
+Times are Unix seconds unless said otherwise. `metrics` is an encoded `amoc.metrics.Delta`, opaque here.
+"""
+
+from typing import Any
+
+import msgspec
+
+from amoc.control.desired import Assign, Change, Command, Desired, Phase, Remove, Start, Step, Stop
+from amoc.control.ids import IdRange
+
+__all__ = [
+    "PROTOCOL",
+    "Beat",
+    "BeatReply",
+    "Counts",
+    "ErrorCount",
+    "Event",
+    "Fetch",
+    "Fetched",
+    "Hello",
+    "Refused",
+    "Reply",
+    "Request",
+    "Snapshot",
+    "SnapshotReply",
+    "Welcome",
+    "WorkerFigures",
+    "decode_command",
+    "decode_reply",
+    "decode_request",
+    "encode",
+]
+
+PROTOCOL = 1
+
+
+class Counts(msgspec.Struct):
+    """Users of a node or worker by what they do; `starts` counts calls of `start`."""
+
+    planned: int = 0
+    running: int = 0
+    waiting: int = 0
+    leaving: int = 0
+    finished: int = 0
+    failed: int = 0
+    removed: int = 0
+    stopped: int = 0
+    stuck: int = 0
+    restarted: int = 0
+    starts: int = 0
+
+    def plus(self, other: "Counts") -> "Counts":
+        """The sum, field by field."""
+        return Counts(*(getattr(self, f) + getattr(other, f) for f in self.__struct_fields__))
+
+
+class WorkerFigures(msgspec.Struct):
+    """One worker process as its node sees it: CPU in percent of a core, memory in bytes, times in ms."""
+
+    index: int
+    pid: int = 0
+    users: int = 0
+    cpu: float = 0.0
+    rss: int = 0
+    lag_ms: float = 0.0
+    late_ms: float = 0.0
+    restarts: int = 0
+
+
+class ErrorCount(msgspec.Struct):
+    """A distinct failure of users (one type, one traceback) and how often it happened since the last beat."""
+
+    key: str
+    type: str
+    where: str
+    text: str
+    traceback: str
+    first_user: int
+    count: int
+
+
+class Event(msgspec.Struct):
+    """Something that happened, as one line for people; `event` is its kind."""
+
+    event: str
+    time: float
+    level: str
+    text: str
+    node: str = ""
+    worker: int | None = None
+    logger: str = ""
+
+
+class Request(msgspec.Struct, tag_field="request"):
+    """What a node sends; `node` is its name, `incarnation` differs after each start of its process."""
+
+    node: str
+    incarnation: str
+
+
+class Hello(Request, tag="hello"):
+    """The first message of a node."""
+
+    protocol: int
+    version: str
+    cores: int
+
+
+class Beat(Request, tag="beat"):
+    """Sent every second and after each change. `seq` rises by one; an unanswered beat is sent again as it was.
+
+    `state`: idle, starting, running, terminating, finished, error. `phase`: the last phase done of run
+    `run_id`. `ended`: ids whose life ended since the last beat. `dropped`: how many users each remove command
+    (by its number) really ended or marked.
+    """
+
+    seq: int
+    applied: int
+    state: str
+    run_id: str | None = None
+    phase: Phase | None = None
+    error: str | None = None
+    data: Any = None
+    counts: Counts = msgspec.field(default_factory=Counts)
+    workers: list[WorkerFigures] = []
+    metrics: bytes = b""
+    ended: list[IdRange] = []
+    dropped: dict[int, int] = {}
+    errors: list[ErrorCount] = []
+    events: list[Event] = []
+
+
+class Snapshot(Request, tag="snapshot"):
+    """Asks for the whole desired state."""
+
+
+class Fetch(Request, tag="fetch"):
+    """Asks for the source of a scenario by its version (content hash)."""
+
+    version: str
+
+
+class Reply(msgspec.Struct, tag_field="reply"):
+    """What the master answers."""
+
+
+class Welcome(Reply, tag="welcome"):
+    """The node is registered; `number` is that of the master's last command."""
+
+    number: int
+
+
+class BeatReply(Reply, tag="beat"):
+    """Beat `seq` is taken in; `number` is that of the master's last command."""
+
+    seq: int
+    number: int
+
+
+class SnapshotReply(Reply, tag="snapshot"):
+    """The whole desired state."""
+
+    desired: Desired
+
+
+class Fetched(Reply, tag="fetched"):
+    """A scenario's source."""
+
+    name: str
+    path: str
+    text: str
+    version: str
+
+
+class Refused(Reply, tag="refused"):
+    """The request was not accepted; `reason` is for people."""
+
+    reason: str
+
+
+_encoder = msgspec.msgpack.Encoder()
+_commands: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Start | Step | Assign | Remove | Change | Stop)
+_requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Hello | Beat | Snapshot | Fetch)
+_replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(
+    Welcome | BeatReply | SnapshotReply | Fetched | Refused
+)
+encode = _encoder.encode
+decode_command = _commands.decode
+decode_request = _requests.decode
+decode_reply = _replies.decode

@@ -1,0 +1,12 @@
+"""The users of one worker: when each starts, how it lives, repeats and ends, and what its failures were.
+
+Runs in every worker process. May import: scenario, throttle, coordinator, metrics, config.
+"""
+
+from amoc.scenario import Source
+from amoc.users.arrival import Arrival, Leg
+from amoc.users.crowd import Crowd, Tally
+from amoc.users.errors import ErrorLog, Failure
+from amoc.users.session import Session, setup_data
+
+__all__ = ["Arrival", "Crowd", "ErrorLog", "Failure", "Leg", "Session", "Source", "Tally", "setup_data"]

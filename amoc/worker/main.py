@@ -1,0 +1,244 @@
+"""What runs in a worker process: one uvloop, one scenario, its users, and the pipe to the agent.
+
+Started by `pool` through multiprocessing's spawn. Ends when told to quit, or when the agent is gone.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvloop
+
+from amoc import metrics
+from amoc.control import Event, compress
+from amoc.errors import AmocError
+from amoc.users import Crowd, Failure, Session
+from amoc.worker import messages
+from amoc.worker.framing import FramedPipe
+from amoc.worker.logs import LogLines, PrintedLines
+from amoc.worker.watchdog import TICK, Watchdog
+
+__all__ = ["run"]
+
+REPORT = 1.0  # seconds between two reports
+# Young collections every 20,000 allocations; full ones, which hold up 100,000 users for 0.2 s, next to never:
+# a worker lives for one run, and what a user leaves behind is young.
+GC_THRESHOLDS = (20_000, 20, 1_000)
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+Step = Callable[[Any], Awaitable[Any]]
+
+
+def run(pipe: socket.socket, health: socket.socket, index: int) -> None:
+    """The process's entry point: serve the agent at the other end of `pipe` until it says quit."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the agent's to handle
+    gc.set_threshold(*GC_THRESHOLDS)
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = Worker(loop, health, index)
+    loop.run_until_complete(worker.connect(pipe))
+    while not worker.over:
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            # A user's own: its task holds the exception and is counted as failed. The loop only has to go on.
+            continue
+    # Threads that will not end and tasks that swallow cancellation must not keep the process.
+    sys.stdout.flush()
+    os._exit(0)
+
+
+class Worker:
+    """Takes the agent's messages and reports to it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, health: socket.socket, index: int) -> None:
+        self.over = False
+        self._loop = loop
+        self._index = index
+        self._pipe = FramedPipe(self._received, self._agent_gone)
+        self._watchdog = Watchdog(health, index)
+        self._session: Session | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cpu = time.process_time()
+        self._cpu_at = time.monotonic()
+        self._lines = LogLines(self._happened, index)
+        self._steps: dict[str, Step] = {
+            "setup": self._setup,
+            "init": self._init,
+            "stop": self._stop,
+            "terminate": self._terminate,
+            "teardown": self._teardown,
+        }
+
+    async def connect(self, pipe: socket.socket) -> None:
+        """Take up the pipe and start to tick and to report."""
+        await self._loop.create_unix_connection(lambda: self._pipe, sock=pipe)
+        logging.basicConfig(level=logging.INFO, handlers=[self._lines], format="%(message)s", force=True)
+        sys.stdout = PrintedLines(self._lines, "INFO")
+        sys.stderr = PrintedLines(self._lines, "WARNING")
+        self._loop.set_exception_handler(self._loop_error)
+        self._watchdog.start()
+        self._tick()
+        self._loop.call_later(REPORT, self._report_again)
+
+    def _received(self, data: bytes) -> None:
+        message = messages.decode_to_worker(data)
+        crowd = self._session.crowd if self._session is not None else None
+        match message:
+            case messages.Legs(legs=legs) if crowd is not None:
+                crowd.plan(legs)
+            case messages.Repace(at=at, ratio=ratio) if crowd is not None:
+                crowd.repace(at, ratio)
+            case messages.Drop(number=number, ids=ids, force=force):
+                count = sum(crowd.drop(r, force) for r in ids) if crowd is not None else 0
+                self._report()
+                self._send(messages.Dropped(number, count))
+            case messages.Change(settings=settings) if self._session is not None:
+                self._session.change(settings)
+            case messages.Load():
+                self._begin("load", self._load, message)
+            case messages.Begin(step="quit"):
+                self._quit()
+            case messages.Begin(step=step, data=data):
+                self._begin(step, self._steps[step], data)
+
+    def _begin(self, name: str, step: Step, argument: Any) -> None:
+        task = self._loop.create_task(self._take(name, step, argument))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take(self, name: str, step: Step, argument: Any) -> None:
+        """Run one step and say how it went. `BaseException`: a callback may call `sys.exit`."""
+        try:
+            result = await step(argument)
+        except BaseException as error:
+            self._report()
+            self._send(messages.Failed(name, _one_line(error, name), _trace(error)))
+        else:
+            self._report()
+            self._send(messages.Done(name, result))
+
+    async def _load(self, load: messages.Load) -> None:
+        random.seed(load.seed)
+        self._session = Session(load.source, load.layers, load.extra_settings, load.settings)
+
+    async def _setup(self, data: Any) -> Any:
+        assert self._session is not None
+        return await self._session.setup()
+
+    async def _init(self, data: Any) -> None:
+        assert self._session is not None
+        await self._session.init(data, self._loop, self._first_failure)
+        gc.collect()
+        gc.freeze()  # modules and the scenario's tables: nothing in them is ever garbage
+
+    async def _stop(self, data: Any) -> None:
+        crowd = self._crowd()
+        if crowd is not None:
+            crowd.stop()
+            await crowd.emptied.wait()
+        await asyncio.sleep(0)  # let the callbacks of what just ended run
+
+    async def _terminate(self, data: Any) -> None:
+        assert self._session is not None
+        await self._session.terminate()
+        left = asyncio.all_tasks(self._loop) - self._tasks
+        if left:
+            some = ", ".join(sorted({getattr(t.get_coro(), "__qualname__", "?") for t in left})[:3])
+            logging.getLogger("amoc").warning("%d tasks outlived their users: %s", len(left), some)
+
+    async def _teardown(self, data: Any) -> None:
+        assert self._session is not None
+        await self._session.teardown(data)
+
+    def _crowd(self) -> Crowd | None:
+        return self._session.crowd if self._session is not None else None
+
+    def _tick(self) -> None:
+        self._watchdog.tick()
+        self._loop.call_later(TICK, self._tick)
+
+    def _report_again(self) -> None:
+        self._report()
+        self._loop.call_later(REPORT, self._report_again)
+
+    def _report(self) -> None:
+        crowd = self._crowd()
+        if crowd is None:
+            return
+        tally = crowd.tally()
+        delta = metrics.current().flush()
+        self._send(
+            messages.Report(
+                tally=tally,
+                ended=compress(crowd.take_ended()),
+                metrics=messages.encode(delta),
+                failures=crowd.errors.take(),
+                cpu=self._cpu_percent(),
+                rss=_resident(),
+                lag_ms=round(self._watchdog.take_lag() * 1000, 1),
+                late_ms=crowd.take_late_ms(),
+            )
+        )
+
+    def _cpu_percent(self) -> float:
+        cpu, at = time.process_time(), time.monotonic()
+        percent = 100 * (cpu - self._cpu) / max(at - self._cpu_at, 1e-6)
+        self._cpu, self._cpu_at = cpu, at
+        return round(percent, 1)
+
+    def _first_failure(self, failure: Failure) -> None:
+        text = f"user {failure.first_user} failed: {failure.text}\n{failure.traceback.rstrip()}"
+        self._happened(Event("error", time.time(), "ERROR", text, worker=self._index))
+
+    def _loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, SystemExit | KeyboardInterrupt):
+            return
+        text = context.get("message", "error in the event loop") + (f": {error!r}" if error is not None else "")
+        self._lines.line("ERROR", "asyncio", text)
+
+    def _happened(self, event: Event) -> None:
+        # Logging happens in threads too; the pipe belongs to the loop.
+        data = messages.encode(messages.Happened(event))
+        try:
+            self._loop.call_soon_threadsafe(self._pipe.send, data)
+        except RuntimeError:  # the loop is closed: nobody reads any more
+            pass
+
+    def _send(self, message: messages.FromWorker) -> None:
+        self._pipe.send(messages.encode(message))
+
+    def _quit(self) -> None:
+        self._report()
+        self._pipe.close()
+
+    def _agent_gone(self) -> None:
+        self.over = True
+        self._loop.stop()
+
+
+def _resident() -> int:
+    with open("/proc/self/statm", "rb") as statm:
+        return int(statm.read().split()[1]) * PAGE
+
+
+def _one_line(error: BaseException, step: str) -> str:
+    """What a person reads of a failed step. Errors of amoc speak for themselves."""
+    if isinstance(error, AmocError):
+        return str(error)
+    text = " ".join(str(error).split())
+    return f"{step}() raised {type(error).__qualname__}" + (f": {text}" if text else "")
+
+
+def _trace(error: BaseException) -> str:
+    return "" if isinstance(error, AmocError) else "".join(traceback.format_exception(error))[-8000:]

@@ -1,0 +1,131 @@
+"""What an agent and its worker processes say to each other over their pipe.
+
+Pure: no I/O. Msgpack by msgspec, framed by `framing`. Both ends are the same release, so there is no version.
+"""
+
+from typing import Any
+
+import msgspec
+
+from amoc.control import Event, IdRange
+from amoc.users import Failure, Leg, Source, Tally
+
+__all__ = [
+    "Begin",
+    "Change",
+    "Done",
+    "Drop",
+    "Dropped",
+    "Failed",
+    "FromWorker",
+    "Happened",
+    "Legs",
+    "Load",
+    "Repace",
+    "Report",
+    "ToWorker",
+    "decode_from_worker",
+    "decode_to_worker",
+    "encode",
+]
+
+
+class ToWorker(msgspec.Struct, tag_field="to"):
+    """From the agent to a worker."""
+
+
+class Load(ToWorker, tag="load"):
+    """Load the scenario. `layers`: arguments of `config.Config`; `settings`: the run-time settings."""
+
+    source: Source
+    layers: dict[str, Any]
+    extra_settings: tuple[str, ...]
+    settings: dict[str, Any]
+    seed: int
+
+
+class Begin(ToWorker, tag="begin"):
+    """Do a step: setup, init, stop, terminate, teardown or quit. `data` is what `setup()` returned."""
+
+    step: str
+    data: Any = None
+
+
+class Legs(ToWorker, tag="legs"):
+    """Start further users."""
+
+    legs: list[Leg]
+
+
+class Repace(ToWorker, tag="repace"):
+    """Stretch the time after `at` (monotonic seconds) by `ratio`, for all users not started yet."""
+
+    at: float
+    ratio: float
+
+
+class Drop(ToWorker, tag="drop"):
+    """Remove those of these ids that are here; answered by `Dropped`."""
+
+    number: int
+    ids: list[IdRange]
+    force: bool
+
+
+class Change(ToWorker, tag="change"):
+    """All run-time settings as they now are."""
+
+    settings: dict[str, Any]
+
+
+class FromWorker(msgspec.Struct, tag_field="from"):
+    """From a worker to the agent."""
+
+
+class Done(FromWorker, tag="done"):
+    """A step is done: load, setup (with its data), init, stop, terminate, teardown."""
+
+    step: str
+    data: Any = None
+
+
+class Failed(FromWorker, tag="failed"):
+    """A step failed: one line, and the traceback."""
+
+    step: str
+    error: str
+    traceback: str = ""
+
+
+class Report(FromWorker, tag="report"):
+    """Once a second, and before each answer: counts, what ended, an encoded metrics delta, failures, figures.
+
+    `cpu` is in percent of a core since the last report, `rss` in bytes, `lag_ms` the longest the loop was held up.
+    """
+
+    tally: Tally
+    ended: list[IdRange]
+    metrics: bytes
+    failures: list[Failure]
+    cpu: float
+    rss: int
+    lag_ms: float
+    late_ms: float
+
+
+class Dropped(FromWorker, tag="dropped"):
+    """Answer to `Drop`: how many users were there to be removed."""
+
+    number: int
+    count: int
+
+
+class Happened(FromWorker, tag="happened"):
+    """A log line or another event."""
+
+    event: Event
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode_to_worker = msgspec.msgpack.Decoder(Load | Begin | Legs | Repace | Drop | Change).decode
+decode_from_worker = msgspec.msgpack.Decoder(Done | Failed | Report | Dropped | Happened).decode

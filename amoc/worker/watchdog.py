@@ -1,0 +1,81 @@
+"""Reports a loop that is held up, with the stack that holds it, and ends a worker whose agent is gone.
+
+A thread beside the loop: the loop notes the time 20 times a second; when a note is older than 200 ms the
+thread takes the main thread's stack and sends it, over a socket of its own because the loop cannot. The
+same socket tells it that the agent is gone: then nobody wants this process any more.
+"""
+
+import os
+import select
+import socket
+import sys
+import threading
+import time
+import traceback
+
+from amoc.control import Event
+from amoc.worker import messages
+
+__all__ = ["BLOCKED", "Watchdog"]
+
+BLOCKED = 0.2  # seconds: what a user notices as a stall of the load
+TICK = 0.05
+LONG = 5.0  # a hold-up that goes on is reported again after this long, and then at doubling times
+MOST_FRAMES = 12
+
+
+class Watchdog:
+    """`tick()` is to be called by the loop every `TICK` seconds; `lag` is its longest delay since `take_lag`."""
+
+    def __init__(self, health: socket.socket, index: int) -> None:
+        self._health = health
+        self._index = index
+        self._main = threading.main_thread().ident or 0
+        self._last = time.monotonic()
+        self._lag = 0.0
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._last = time.monotonic()
+        self._thread.start()
+
+    def tick(self) -> None:
+        """The loop is alive."""
+        now = time.monotonic()
+        self._lag = max(self._lag, now - self._last - TICK)
+        self._last = now
+
+    def take_lag(self) -> float:
+        """The longest hold-up since the last call, in seconds; one that goes on included."""
+        lag = max(self._lag, time.monotonic() - self._last - TICK, 0.0)
+        self._lag = 0.0
+        return lag
+
+    def _watch(self) -> None:
+        poll = select.poll()
+        poll.register(self._health, select.POLLHUP | select.POLLIN)
+        reported = 0.0
+        next_report = BLOCKED
+        while True:
+            if poll.poll(TICK * 1000):
+                os._exit(0)  # the agent is gone
+            last = self._last
+            held = time.monotonic() - last
+            if last != reported:
+                next_report = BLOCKED
+            if held > next_report:
+                next_report = LONG if last != reported else next_report * 2
+                reported = last
+                self._report(held)
+
+    def _report(self, held: float) -> None:
+        frame = sys._current_frames().get(self._main)
+        stack = traceback.extract_stack(frame)[-MOST_FRAMES:] if frame is not None else []
+        spots = " < ".join(f"{os.path.basename(f.filename)}:{f.lineno} {f.name}" for f in reversed(stack))
+        text = f"worker {self._index}: the event loop is blocked for {held * 1000:.0f} ms at {spots}"
+        event = Event("blocked", time.time(), "WARNING", text, worker=self._index)
+        try:
+            self._health.send(messages.encode(messages.Happened(event)), socket.MSG_DONTWAIT)
+        except OSError:  # the agent is slow or gone; the next look finds out
+            pass
