@@ -1,0 +1,55 @@
+"""The steps of a login as a table: what each stream feature needs, forbids and gives (RFC 6120, 4.3).
+
+Both roles live from it: a client takes the first row that is usable, a server advertises the usable rows and
+refuses the others. A further one (SASL2, stream management, compression …) is a row here and a function in
+`login` and `accept`.
+"""
+
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import Final
+
+from amoc.xmpp.core import namespaces as ns
+
+__all__ = ["FEATURES", "Feature", "State", "usable"]
+
+
+class State(Flag):
+    """What has been achieved on a connection."""
+
+    NOTHING = 0
+    SECURE = auto()  # TLS is on
+    AUTHENTICATED = auto()
+    BOUND = auto()  # there is a full address
+    SESSION = auto()  # the server has answered the session iq (RFC 3921, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature: `name` is also the name of the login's step; `ns` and `element` how it is offered."""
+
+    name: str
+    ns: str
+    element: str
+    needs: State
+    forbids: State
+    gives: State
+    restarts: bool  # the stream starts anew after it
+
+    def usable(self, state: State) -> bool:
+        """Whether it may be negotiated in `state`."""
+        return self.needs in state and not self.forbids & state
+
+
+# In the order in which a client takes them.
+FEATURES: Final = (
+    Feature("starttls", ns.TLS, "starttls", State.NOTHING, State.SECURE | State.AUTHENTICATED, State.SECURE, True),
+    Feature("sasl", ns.SASL, "mechanisms", State.NOTHING, State.AUTHENTICATED, State.AUTHENTICATED, True),
+    Feature("bind", ns.BIND, "bind", State.AUTHENTICATED, State.BOUND, State.BOUND, False),
+    Feature("session", ns.SESSION, "session", State.BOUND, State.SESSION, State.SESSION, False),
+)
+
+
+def usable(state: State) -> tuple[Feature, ...]:
+    """The features that may be negotiated in `state`, best first."""
+    return tuple(feature for feature in FEATURES if feature.usable(state))

@@ -1,0 +1,210 @@
+"""The client's side of a stream: header, features, STARTTLS, SASL, bind, session (RFC 6120, 4 to 7)."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from amoc.xmpp.core import namespaces as ns
+from amoc.xmpp.core.effects import Ready
+from amoc.xmpp.core.element import Element
+from amoc.xmpp.core.escape import escape
+from amoc.xmpp.core.features import FEATURES
+from amoc.xmpp.core.parser import MAX_STANZA_SIZE, StreamHeader
+from amoc.xmpp.core.sasl import STRENGTH, SaslFailure, client_mechanism, decode, encode
+from amoc.xmpp.core.stream import Incoming, Negotiation, Stream, stream_header
+from amoc.xmpp.errors import AuthFailed, ConnectFailed, IqError, StreamError, XmppError
+
+__all__ = ["ClientStream", "Login", "TlsPolicy"]
+
+TlsPolicy = Literal["optional", "required", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who logs in, and how.
+
+    `sasl` fixes the mechanism, "" takes the strongest; "" as `resource` lets the server choose one.
+    """
+
+    domain: str
+    username: str
+    password: str
+    resource: str = ""
+    tls: TlsPolicy = "optional"
+    sasl: str = ""
+
+
+class ClientStream(Stream):
+    """A stream that logs in as `login` says; `jid` is the full address once it is bound."""
+
+    __slots__ = ("_login", "jid")
+
+    def __init__(self, login: Login, max_stanza_size: int = MAX_STANZA_SIZE) -> None:
+        super().__init__(max_stanza_size)
+        self._login = login
+        self.jid = ""
+
+    def _negotiate(self) -> Negotiation:
+        while True:
+            features = yield from self._open()
+            for feature in FEATURES:
+                if not feature.usable(self.state):
+                    continue
+                self.step = feature.name
+                offer = features.find(feature.element, feature.ns)
+                if not (yield from _STEPS[feature.name](self, offer)):
+                    continue
+                self.state |= feature.gives
+                if feature.restarts:
+                    break
+            else:
+                self.step = "ready"
+                self._effects.append(Ready(self.jid))
+                return
+
+    def _open(self) -> Generator[None, Incoming, Element]:
+        """Open a stream, return the server's features."""
+        self.step = "stream"
+        self._write(stream_header(to=self._login.domain))
+        header = yield
+        if not isinstance(header, StreamHeader) or (header.ns, header.name) != (ns.STREAM, "stream"):
+            raise StreamError("invalid-namespace", "the answer is no XMPP stream", ours=True)
+        if header.attrs.get("version", "0.9").partition(".")[0] in ("", "0"):
+            raise StreamError("unsupported-version", "the server does not speak XMPP 1.0", ours=True)
+        self.step = "features"
+        features = yield
+        if not isinstance(features, Element) or (features.ns, features.name) != (ns.STREAM, "features"):
+            raise StreamError("unsupported-stanza-type", f"{_brief(features)} instead of features", ours=True)
+        return features
+
+    def _failure(self, error: XmppError) -> XmppError:
+        if isinstance(error, ConnectFailed):
+            return error
+        if isinstance(error, StreamError):
+            said = error.condition + (f", {error.text}" if error.text else "")
+            if not error.ours:
+                return ConnectFailed(self.step, "the server ended the stream with an error", said)
+            return ConnectFailed(self.step, f"the server sent what makes no sense here: {said}")
+        if isinstance(error, IqError):
+            said = error.condition + (f", {error.text}" if error.text else "")
+            return ConnectFailed(self.step, "the server refused", said)
+        return ConnectFailed(self.step, "the server closed the stream")
+
+    # -- the steps: each is given the server's offer, and says whether the feature was negotiated ------
+
+    def _step_starttls(self, offer: Element | None) -> Generator[None, Incoming, bool]:
+        if self._login.tls == "never":
+            if offer is not None and offer.find("required") is not None:
+                raise ConnectFailed("starttls", "the server requires TLS, but xmpp_tls is never")
+            return False
+        if offer is None:
+            if self._login.tls == "required":
+                raise ConnectFailed("starttls", "xmpp_tls is required, but the server does not offer TLS")
+            return False
+        self._write(f"<starttls xmlns='{ns.TLS}'/>")
+        answer = yield
+        if not isinstance(answer, Element) or (answer.ns, answer.name) != (ns.TLS, "proceed"):
+            raise ConnectFailed("starttls", "the server offers TLS, but does not start it", _brief(answer))
+        self.step = "tls"
+        self._start_tls()
+        yield  # until it is on
+        return True
+
+    def _step_sasl(self, offer: Element | None) -> Generator[None, Incoming, bool]:
+        offered = [] if offer is None else [item.text.strip() for item in offer.find_all("mechanism", ns.SASL)]
+        name = self._choose(offered)
+        try:
+            mechanism = client_mechanism(name, self._login.username, self._login.password)
+            self._write(f"<auth xmlns='{ns.SASL}' mechanism='{name}'>{encode(mechanism.first())}</auth>")
+            while True:
+                answer = yield
+                if not isinstance(answer, Element) or answer.ns != ns.SASL:
+                    raise AuthFailed(f"{_brief(answer)} instead of an answer to {name}", mechanism=name)
+                if answer.name == "failure":
+                    raise _refused(answer, name)
+                if answer.name == "challenge":
+                    response = mechanism.answer(decode(answer.text))
+                    self._write(f"<response xmlns='{ns.SASL}'>{encode(response) if response else ''}</response>")
+                    continue
+                if answer.name != "success":
+                    raise AuthFailed(f"<{answer.name}/> instead of an answer to {name}", mechanism=name)
+                if answer.text:
+                    mechanism.answer(decode(answer.text))
+                if not mechanism.done:
+                    reason = f"{name}: the server claims success without proving that it knows the password"
+                    raise AuthFailed(reason, mechanism=name)
+                break
+        except SaslFailure as failure:
+            raise AuthFailed(f"{name}: {failure.text}", mechanism=name) from None
+        self._restart()
+        return True
+
+    def _choose(self, offered: list[str]) -> str:
+        wanted = self._login.sasl
+        listed = " ".join(offered) or "nothing"
+        if wanted and wanted not in offered:
+            raise AuthFailed(f"xmpp_sasl is {wanted}, but the server offers {listed}: no weaker one is tried")
+        if wanted:
+            return wanted
+        for name in reversed(STRENGTH):
+            if name in offered:
+                return name
+        raise AuthFailed(f"no mechanism in common: the server offers {listed}, we know {' '.join(STRENGTH)}")
+
+    def _step_bind(self, offer: Element | None) -> Generator[None, Incoming, bool]:
+        if offer is None:
+            raise ConnectFailed("bind", "the server does not offer to bind a resource")
+        resource = self._login.resource
+        child = f"<resource>{escape(resource)}</resource>" if resource else ""
+        answer = yield from self._ask("bind", f"<bind xmlns='{ns.BIND}'>{child}</bind>")
+        bind = answer.find("bind", ns.BIND)
+        jid = bind.findtext("jid", default="") if bind is not None else ""
+        if "@" not in jid or "/" not in jid:
+            raise ConnectFailed("bind", f"the server bound no full address, but {jid!r}")
+        self.jid = jid
+        return True
+
+    def _step_session(self, offer: Element | None) -> Generator[None, Incoming, bool]:
+        # offered without <optional/> the server answers nothing before it (MongooseIM)
+        if offer is None or offer.find("optional") is not None:
+            return False
+        yield from self._ask("session", f"<session xmlns='{ns.SESSION}'/>")
+        return True
+
+    def _ask(self, ident: str, payload: str) -> Generator[None, Incoming, Element]:
+        """Send an iq set to the server, return its result; other stanzas pass by. Raises IqError."""
+        self._write(f"<iq type='set' id='{ident}'>{payload}</iq>")
+        while True:
+            answer = yield
+            if not isinstance(answer, Element):
+                raise StreamError("policy-violation", "a new stream in the middle of the login", ours=True)
+            if answer.name != "iq" or answer.get("id") != ident:
+                self._effects.append(answer)
+            elif answer.get("type") == "error":
+                raise IqError(answer)
+            else:
+                return answer
+
+
+_STEPS: Final[dict[str, Callable[[ClientStream, Element | None], Generator[None, Incoming, bool]]]] = {
+    "starttls": ClientStream._step_starttls,
+    "sasl": ClientStream._step_sasl,
+    "bind": ClientStream._step_bind,
+    "session": ClientStream._step_session,
+}
+
+
+def _refused(failure: Element, mechanism: str) -> AuthFailed:
+    condition, text = "", failure.findtext("text", default="")
+    for child in failure:
+        if child.name != "text":
+            condition = child.name
+    said = condition + (f", {text}" if text else "")
+    return AuthFailed(f"{mechanism} was refused", said, mechanism=mechanism, condition=condition)
+
+
+def _brief(incoming: Incoming) -> str:
+    """What came, in a few words for an error message."""
+    if isinstance(incoming, Element):
+        return str(incoming)[:200]
+    return "a stream header" if incoming is not None else "nothing"

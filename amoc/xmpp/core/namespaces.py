@@ -1,0 +1,14 @@
+"""The XML namespaces of RFC 6120, RFC 6121 and the few extensions the core itself speaks."""
+
+__all__ = ["BIND", "CLIENT", "PING", "ROSTER", "SASL", "SESSION", "STANZAS", "STREAM", "STREAMS", "TLS"]
+
+CLIENT = "jabber:client"
+STREAM = "http://etherx.jabber.org/streams"
+STREAMS = "urn:ietf:params:xml:ns:xmpp-streams"  # the conditions inside <stream:error/>
+STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"  # the conditions inside a stanza's <error/>
+TLS = "urn:ietf:params:xml:ns:xmpp-tls"
+SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+BIND = "urn:ietf:params:xml:ns:xmpp-bind"
+SESSION = "urn:ietf:params:xml:ns:xmpp-session"
+ROSTER = "jabber:iq:roster"
+PING = "urn:xmpp:ping"

@@ -1,0 +1,202 @@
+"""The embedded server's shell: sockets, sessions, TLS; the decisions are the core's and the router's."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Literal
+
+from amoc.xmpp.core.accept import Policy, ServerStream
+from amoc.xmpp.core.element import Element
+from amoc.xmpp.core.parser import MAX_STANZA_SIZE
+from amoc.xmpp.core.sasl import STRENGTH
+from amoc.xmpp.core.stream import stream_error
+from amoc.xmpp.errors import SendOverflow, XmppError
+from amoc.xmpp.server.router import Counters, Router
+from amoc.xmpp.transport.tcp import Connection
+
+__all__ = ["EmbeddedServer", "serve"]
+
+_TLS_TIMEOUT = 30.0  # seconds for a handshake
+
+
+class EmbeddedServer:
+    """A running server. `port` is where it listens; `counters` and `sessions` say what happens."""
+
+    def __init__(self, policy: Policy, context: ssl.SSLContext | None, max_stanza_size: int) -> None:
+        self.policy = policy
+        self.router = Router(policy.domain)
+        self.host = ""
+        self.port = 0
+        self._context = context
+        self._max = max_stanza_size
+        self._listener: asyncio.Server | None = None
+        self._links: set[_Link] = set()
+        self._handshakes: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<EmbeddedServer {self.host}:{self.port} {self.sessions} sessions>"
+
+    @property
+    def counters(self) -> Counters:
+        """Logins and messages since the start."""
+        return self.router.counters
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions there are now."""
+        return len(self.router)
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are now, logged in or not."""
+        return len(self._links)
+
+    async def close(self) -> None:
+        """Stop listening, end every connection. No socket or task is left."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for task in self._handshakes:
+            task.cancel()
+        for link in list(self._links):
+            link.stop()
+        await asyncio.gather(*self._handshakes, return_exceptions=True)
+
+    async def __aenter__(self) -> "EmbeddedServer":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def listen(self, host: str, port: int) -> None:
+        """Open the port. Raises OSError when that is not possible."""
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._accept, host, port, backlog=4096)
+        self.host, self.port = self._listener.sockets[0].getsockname()[:2]
+
+    def _accept(self) -> Connection:
+        link = _Link(self)
+        self._links.add(link)
+        return link.connection
+
+    def upgrade(self, link: "_Link") -> None:
+        """Start TLS on a connection, in a task that ends with the handshake."""
+        task = asyncio.get_running_loop().create_task(self._upgrade(link))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+
+    async def _upgrade(self, link: "_Link") -> None:
+        try:
+            assert self._context is not None
+            await link.connection.start_tls(self._context, server_side=True, timeout=_TLS_TIMEOUT)
+        except OSError:  # the client's trouble, which it reports
+            link.stop()
+        except asyncio.CancelledError:
+            link.stop()
+            raise
+
+    def forget(self, link: "_Link") -> None:
+        """A connection is gone."""
+        self._links.discard(link)
+
+
+class _Link:
+    """One client's connection, and its session once it has bound an address."""
+
+    __slots__ = ("_server", "_stream", "available", "connection", "jid")
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        self._server = server
+        self._stream = ServerStream(server.policy, server._max)
+        self.jid = ""
+        self.available: Element | None = None
+        self.connection = Connection(self._stream, self)
+
+    def deliver(self, stanza: Element) -> None:
+        """Send the stanza to the client, to whom it is addressed now."""
+        try:
+            self.connection.send(stanza.encode())
+        except SendOverflow:
+            self.stop(stream_error("resource-constraint", "the client does not read"))
+
+    def replaced(self) -> None:
+        """Another connection has taken the address."""
+        self.stop(stream_error("conflict", "replaced by a new connection"))
+
+    def stop(self, last_words: bytes = b"") -> None:
+        """End the connection now."""
+        self._leave()
+        transport = self.connection.transport
+        if last_words and transport is not None and not transport.is_closing():
+            self.connection.flush()
+            self._stream.close()
+            transport.write(last_words)
+            transport.close()
+        else:
+            self.connection.abort()
+
+    def on_stanza(self, stanza: Element) -> None:
+        """Route what an authenticated client sends."""
+        if self.jid:
+            if stanza.name in ("message", "presence", "iq") and stanza.ns == "jabber:client":
+                self._server.router.route(self, stanza)
+            else:
+                self.stop(stream_error("unsupported-stanza-type"))
+
+    def on_ready(self, jid: str) -> None:
+        """The client has bound its address."""
+        self.jid = jid
+        self._server.router.add(self)
+
+    def on_start_tls(self) -> None:
+        """The client wants TLS."""
+        self._server.upgrade(self)
+
+    def on_ended(self, error: XmppError | None) -> None:
+        """The client's stream is over."""
+        self._leave()
+
+    def on_lost(self, error: Exception | None) -> None:
+        """The connection is gone."""
+        self._leave()
+
+    def _leave(self) -> None:
+        self._server.forget(self)
+        if self.jid:
+            self._server.router.remove(self)
+            self.jid = ""
+
+
+async def serve(
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    domain: str = "localhost",
+    tls: Literal["optional", "required"] | None = None,
+    context: ssl.SSLContext | None = None,
+    password: Callable[[str], str | None] | None = None,
+    mechanisms: tuple[str, ...] = STRENGTH,
+    strict: bool = False,
+    max_stanza_size: int = MAX_STANZA_SIZE,
+) -> EmbeddedServer:
+    """Start an embedded server; port 0 takes a free one. Raises OSError when it cannot listen.
+
+    `tls` offers STARTTLS, or demands it, with `context` or a new self-signed certificate for `domain`.
+    `password(username)` makes SCRAM possible and logins fail; without it anybody may come in, by PLAIN.
+    `strict` behaves like MongooseIM: the session iq is demanded, and nothing is answered before it.
+    """
+    if tls is not None and context is None:
+        from amoc.xmpp.server.certificate import server_context
+
+        context = server_context(domain)
+    policy = Policy(
+        domain=domain,
+        tls=tls is not None,
+        tls_required=tls == "required",
+        mechanisms=mechanisms,
+        password=password,
+        strict=strict,
+    )
+    server = EmbeddedServer(policy, context, max_stanza_size)
+    await server.listen(host, port)
+    return server

@@ -1,0 +1,1 @@
+"""Moving bytes: asyncio connections around a sans-IO stream. Imports nothing of amoc but the core."""

@@ -1,0 +1,30 @@
+"""The XMPP tests' surroundings: settings of their own, and an embedded server."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from amoc import config, metrics
+from amoc.config import CORE, Config
+from amoc.xmpp.server import EmbeddedServer, serve
+from amoc.xmpp.settings import SETTINGS
+
+
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[Config]:
+    """A Config of the test's own, with a registry of metrics of its own."""
+    before, registry = config.current(), metrics.current()
+    own = Config((*CORE, *SETTINGS), env={})
+    config.use(own)
+    metrics.use(metrics.Registry())
+    yield own
+    config.use(before)
+    metrics.use(registry)
+
+
+@pytest.fixture
+async def server(settings: Config) -> AsyncIterator[EmbeddedServer]:
+    """An embedded server that anybody may log in to, and that clients connect to by default."""
+    async with await serve() as running:
+        settings.set("xmpp_servers", [f"127.0.0.1:{running.port}"])
+        yield running
