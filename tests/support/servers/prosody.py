@@ -31,6 +31,4 @@ class Prosody(Server):
             certificate=self.certificate.certificate,
         )
         (self.folder / "prosody.cfg.lua").write_text(configuration)
-        return ServerProcess(
-            ["prosody", "-F", "--config", str(self.folder / "prosody.cfg.lua")], self.folder, {}
-        )
+        return ServerProcess(["prosody", "-F", "--config", str(self.folder / "prosody.cfg.lua")], self.folder, {})
