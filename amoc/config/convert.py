@@ -120,7 +120,7 @@ def type_name(kind: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON can carry it: infinity as the text that `convert` reads back, tuples as lists."""
+    """The value as JSON can carry it: tuples as lists, infinity as a text that `convert` reads for a number."""
     if isinstance(value, float) and math.isinf(value):
         return "infinity" if value > 0 else "-infinity"
     if isinstance(value, list | tuple):
@@ -194,7 +194,7 @@ def _as_json(kind: Any, text: str) -> Any:
 
 
 def _as_infinity(kind: Any, text: str) -> float:
-    if text.strip().lower() not in ("infinity", "inf"):
+    if text.strip(' "').lower() not in ("infinity", "inf"):
         raise ValueError
     return math.inf
 
