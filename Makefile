@@ -1,0 +1,91 @@
+# What can be done here. `make` alone shows it: every line with a double # is an entry of that list.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.SILENT:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PYTHON ?=
+ARGS ?=
+
+.PHONY: help install run test unit lint types bench docs rel prepare deploy clean
+
+help: ## this list
+	echo "make TARGET [ARGS='more arguments for the command behind it']"
+	awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## make .venv with amoc, its tools and the scenarios' needs (PYTHON=… chooses the Python)
+	echo "amoc is installed: make run, or $(BIN)/amoc --help"
+
+run: $(INSTALLED) ## a first load test, half a minute: 20 users on amoc's embedded XMPP server
+	$(BIN)/amoc run mongoose_simple_with_metrics --users 20 --server embedded \
+	  --set settle=2 --set rounds=22 --set pause=1 --set linger=2 $(ARGS)
+
+test: $(INSTALLED) ## every test; real servers are installed when root on Debian, else skipped with the reason
+	$(BIN)/pytest $(ARGS)
+
+unit: $(INSTALLED) ## the tests that need no server, in less than a minute
+	$(BIN)/pytest -m "not slow" tests/unit tests/test_*.py $(ARGS)
+
+lint: $(INSTALLED) ## style and mistakes, by ruff
+	$(BIN)/ruff check $(ARGS)
+	$(BIN)/ruff format --check
+
+types: $(INSTALLED) ## types, by mypy
+	$(BIN)/mypy $(ARGS)
+
+bench: $(INSTALLED) ## figures: memory, punctuality, cost of metrics (ARGS=-h shows which)
+	[ -e bench/__main__.py ] || { echo "make bench: there are no benchmarks in bench/ yet" >&2; exit 2; }
+	$(BIN)/python -m bench $(ARGS)
+
+docs: $(INSTALLED) ## check that the documentation is complete and that what it shows works
+	[ -d tests/docs ] || { echo "make docs: there are no tests of the documentation in tests/docs yet" >&2; exit 2; }
+	$(BIN)/pytest tests/docs $(ARGS)
+
+rel: ## a release that needs no internet: not built yet
+	echo "make rel: there is no release yet; run amoc from this checkout (make install, then .venv/bin/amoc)" >&2
+	exit 2
+
+prepare: ## tune the slaves: not built yet
+	echo "make prepare: amoc cannot prepare other machines yet; it runs on this one (make run)" >&2
+	exit 2
+
+deploy: ## put amoc on master and slaves: not built yet
+	echo "make deploy: amoc cannot be deployed to other machines yet; it runs on this one (make run)" >&2
+	exit 2
+
+clean: ## remove .venv, caches and build results; results of tests (.amoc) stay
+	rm -rf $(VENV) build dist _rel .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt scenarios/requirements.txt
+	python=
+	for candidate in $(PYTHON) python3 python3.13 python3.12 python3.11; do
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+	    python=$$candidate
+	    break
+	  fi
+	done
+	if [ -z "$$python" ]; then
+	  echo "make install: no Python 3.11 or newer found; install one, or say which: make install PYTHON=/path/to/python" >&2
+	  exit 2
+	fi
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then
+	  if [ -e /etc/debian_version ] && [ "$$(id -u)" = 0 ]; then
+	    echo "installing Debian's python3-venv"
+	    apt-get -o DPkg::Lock::Timeout=400 -qq update
+	    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=400 -qq install -y --no-install-recommends python3-venv >/dev/null
+	  else
+	    echo "make install: $$python has no venv module; install it (on Debian, as root: apt-get install python3-venv)" >&2
+	    exit 2
+	  fi
+	fi
+	echo "installing amoc into $(VENV) with $$("$$python" --version)"
+	"$$python" -m venv $(VENV)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check \
+	  --editable '.[dev]' --requirement scenarios/requirements.txt
+	touch $@
