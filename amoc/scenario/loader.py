@@ -78,7 +78,7 @@ def _check_not_installed(source: Source) -> None:
 
 def _execute(source: Source, code: CodeType) -> ModuleType:
     spec = util.spec_from_loader(source.name, loader=None, origin=source.path)
-    assert spec is not None  # noqa: S101 - only None for a loader that says so
+    assert spec is not None
     module = util.module_from_spec(spec)
     module.__file__ = source.path
     before = sys.modules.get(source.name)

@@ -31,6 +31,8 @@ def requirements_of(source: Source) -> list[Requirement]:
     lines = [line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines()]
     try:
         listed = tomllib.loads("\n".join(lines)).get("dependencies", [])
+        if not isinstance(listed, list):
+            raise TypeError("dependencies must be a list")
         found = [Requirement(item) for item in listed]
     except (tomllib.TOMLDecodeError, InvalidRequirement, TypeError) as error:
         reason = " ".join(str(error).split())

@@ -99,4 +99,4 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise ScenarioError(f"{path} cannot be read: {error.strerror}") from None
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path} cannot be read: {error}") from None
+        raise ScenarioError(f"{path} is not UTF-8 text: {error}") from None
