@@ -19,7 +19,7 @@ from amoc.config.convert import Count, plain
 from amoc.config.core import CORE, interarrival_ms
 from amoc.config.errors import ConfigError, did_you_mean
 from amoc.config.file import read_file
-from amoc.config.lookup import Config, Entry, Layer
+from amoc.config.lookup import Config, Entry, Layer, Origin
 from amoc.config.process import all, current, declare, get, set, set_all, unset, use
 from amoc.config.setting import UNSET, Setting
 
@@ -31,6 +31,7 @@ __all__ = [
     "Count",
     "Entry",
     "Layer",
+    "Origin",
     "Setting",
     "all",
     "at_least",

@@ -15,9 +15,9 @@ from amoc.config.core import CORE
 from amoc.config.errors import ConfigError, did_you_mean
 from amoc.config.setting import UNSET, Setting
 
-__all__ = ["Config", "Entry", "Layer", "Source"]
+__all__ = ["Config", "Entry", "Layer", "Origin"]
 
-Source = Literal["env", "runtime", "file", "default", "unset"]
+Origin = Literal["env", "runtime", "file", "default", "unset"]
 
 PREFIX = "AMOC_"
 NOT_SETTINGS = frozenset({"AMOC_DIR"})  # read by the command line before any setting is looked up
@@ -32,7 +32,7 @@ class Entry:
     """
 
     value: Any
-    source: Source
+    source: Origin
     type: str
     default: Any
     doc: str
@@ -162,7 +162,7 @@ class Config:
             self._runtime.pop(name, None)
             self._resolve(name)
 
-    def source(self, name: str) -> Source:
+    def source(self, name: str) -> Origin:
         """Where the value in force comes from."""
         self.setting(name)
         return self._lookup(name)[0]
@@ -231,7 +231,7 @@ class Config:
             )
         return default
 
-    def _layers(self, name: str) -> Iterable[tuple[Source, str, Any]]:
+    def _layers(self, name: str) -> Iterable[tuple[Origin, str, Any]]:
         """(source, source for people, raw value) of each layer that has a value, the strongest first."""
         for variable in _variables(name):
             if variable in self._env:
@@ -242,7 +242,7 @@ class Config:
         if name in self._file:
             yield "file", f"in {self._file_path}", self._file[name]
 
-    def _lookup(self, name: str) -> tuple[Source, str, Any]:
+    def _lookup(self, name: str) -> tuple[Origin, str, Any]:
         for found in self._layers(name):
             return found
         default = self._declared[name].default

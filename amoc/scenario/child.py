@@ -105,14 +105,17 @@ def _describe(request: Request, scenario: Scenario, given: dict[str, Any]) -> In
 
 
 def _described(setting: Setting) -> SettingInfo:
-    required = setting.default is UNSET
+    entry = config.all()[setting.name]
     return SettingInfo(
         name=setting.name,
-        type=setting.type_name,
-        default=None if required else plain(setting.shown(setting.default)),
-        doc=setting.doc,
-        change=setting.change,
-        required=required,
+        type=entry.type,
+        default=plain(entry.default),
+        doc=entry.doc,
+        change=entry.change,
+        required=setting.default is UNSET,
+        secret=setting.secret,
+        value=plain(entry.value),
+        source=entry.source,
     )
 
 

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from amoc.config import Setting, did_you_mean
+from amoc.config import Origin, Setting, did_you_mean
 from amoc.scenario.errors import ScenarioError
 
 __all__ = ["CALLBACKS", "Info", "Scenario", "SettingInfo", "Source", "check_name", "scenario_of"]
@@ -54,7 +54,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class SettingInfo(msgspec.Struct, frozen=True):
-    """A declared setting, described; `default` is None where there is none, infinity is a text."""
+    """A declared setting, described. Infinity is a text, a secret is `***`, and what there is not is None."""
 
     name: str
     type: str
@@ -62,6 +62,9 @@ class SettingInfo(msgspec.Struct, frozen=True):
     doc: str
     change: Literal["live", "restart"]
     required: bool  # it has no default
+    secret: bool = False
+    value: Any = None  # in force when the scenario was inspected
+    source: Origin = "default"  # of that value
 
 
 class Info(msgspec.Struct, frozen=True):

@@ -62,7 +62,20 @@ async def test_a_scenario_is_described(write: Write) -> None:
     assert (rounds.type, rounds.default, rounds.doc, rounds.change) == ("int", 5, "messages", "live")
     assert (limit.type, limit.default, limit.change) == ("Count", "infinity", "restart")
     assert (target.default, target.required, rounds.required) == (None, True, False)
-    assert token.default == "***"
+    assert (token.default, token.value, token.secret, rounds.secret) == ("***", "***", True, False)
+    assert [(setting.value, setting.source) for setting in (rounds, target)] == [(5, "default"), (None, "unset")]
+
+
+async def test_the_values_in_force_are_described(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMOC_LIMIT", "9")
+    layer = Config(env={}, file={"target": "there"}).layer()
+    info = await inspect(write(SCENARIO), {"rounds": 7, "token": "sesame"}, layer=layer)
+    assert [(setting.value, setting.source) for setting in info.settings] == [
+        (7, "runtime"),
+        (9, "env"),
+        ("there", "file"),
+        ("***", "runtime"),
+    ]
 
 
 async def test_given_settings_come_back_as_their_type(write: Write) -> None:
