@@ -7,13 +7,12 @@ from amoc.errors import Failed
 from amoc.report.course import Course
 from amoc.report.machine import machine
 from amoc.report.verdict import judge
+from amoc.report.view import LATENESS
 
 __all__ = ["FORMAT", "result"]
 
 FORMAT = 1
 """Version of the format: a higher one may lack or rename keys, new keys may come at any time."""
-
-_LATENESS = "amoc.times.start_lateness"
 
 
 def result(status: Mapping[str, Any], course: Course | None = None) -> dict[str, Any]:
@@ -37,7 +36,7 @@ def result(status: Mapping[str, Any], course: Course | None = None) -> dict[str,
     elapsed = run.get("elapsed") or 0.0
     workers = course.workers()
     users = dict(status.get("users", {}))
-    lateness = metrics.get(_LATENESS, {})
+    lateness = metrics.get(LATENESS, {})
     late_ms = lateness["99"] / 1000 if lateness.get("count") else None
     return {
         "format": FORMAT,

@@ -15,13 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from amoc.report.figures import clean, count, duration, memory, milliseconds, percent, rate
+from amoc.report.view import LATENESS, LOGIN_FAILURES, LOGIN_TIMES, LOGINS
 
 __all__ = ["Summary", "summary_text"]
-
-LOGINS = "amoc.counters.connections"
-LOGIN_FAILURES = "amoc.counters.connection_failures"
-LOGIN_TIMES = "amoc.times.connection"
-LATENESS = "amoc.times.start_lateness"
 
 _POINTS = {"median": "median", "95": "95 %", "99": "99 %", "999": "99.9 %", "max": "max"}
 _ERRORS = 10
@@ -209,7 +205,7 @@ def _table(title: str, headings: tuple[str, ...], rows: Sequence[tuple[str, ...]
     if not rows:
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(Text(title, "bold not dim"), overflow="ellipsis", no_wrap=True, min_width=12)
+    table.add_column(Text(title, "bold not dim"), overflow="fold", min_width=12)  # the only one that gives way
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
