@@ -24,6 +24,7 @@ __all__ = ["MARK", "Snapshot", "leftover_tasks", "leftovers"]
 MARK = "AMOC_TEST_SESSION"
 GRACE_SECONDS = 3.0
 PROC = Path("/proc")
+LIBRARY_THREAD = "(_run_safe_shutdown_loop)"  # pycares, the resolver of aiohttp, keeps one for the whole process
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def _settle(look: Callable[[], list[str]]) -> list[str]:
 
 
 def _new_threads(before: Snapshot) -> list[str]:
-    return [f"thread {thread.name}" for thread in threading.enumerate() if thread not in before.threads]
+    new = [thread.name for thread in threading.enumerate() if thread not in before.threads]
+    return [f"thread {name}" for name in new if not name.endswith(LIBRARY_THREAD)]
 
 
 def _new_sockets(before: Snapshot) -> list[str]:
