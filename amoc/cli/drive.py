@@ -1,0 +1,146 @@
+"""One test from its start to its end, watched once a second.
+
+It ends when all users have ended, after its duration, or on a signal: the first (Ctrl+C) asks the users to
+end, the second ends them at once.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from amoc.cli.live import LiveView
+from amoc.cli.loop import on_signals
+from amoc.console.lines import console_line
+from amoc.errors import AmocError, Failed
+from amoc.operations import Context, call
+from amoc.report import Course
+
+__all__ = ["Drive", "Plan"]
+
+TICK = 1.0
+# How long users may take to close their connections when the test ends; then their tasks are not waited for.
+GENTLE = 15.0
+
+_AT_WORK = ("planned", "running", "waiting", "leaving")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run; `duration` in seconds, None: until all users have ended."""
+
+    scenario: str
+    first: int
+    last: int
+    settings: Mapping[str, Any]
+    duration: float | None
+
+    @property
+    def users(self) -> int:
+        """How many users."""
+        return self.last - self.first + 1
+
+
+class Drive:
+    """Runs a plan on a node.
+
+    Afterwards `status` is the last one, `course` what was seen on the way, `failure` why it did not start.
+    """
+
+    def __init__(self, context: Context, plan: Plan, view: LiveView, course: Course) -> None:
+        self.plan = plan
+        self.course = course
+        self.status: dict[str, Any] = {}
+        self.failure: Failed | None = None
+        self._context = context
+        self._view = view
+        self._signals = 0
+        self._signalled = asyncio.Event()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal ended the test."""
+        return self._signals > 0
+
+    async def go(self) -> None:
+        """Run the test to its end. Raises BadInput when it is not one that could be started."""
+        on_signals(self._on_signal)
+        unsubscribe = self._context.subscribe(lambda event: self._view.log(console_line(event, colour=False)))
+        try:
+            await self._begin()
+            if self.failure is None and not self.interrupted:
+                await self._watch_until_over()
+            await self._end()
+        finally:
+            unsubscribe()
+            self._observe()
+
+    def _on_signal(self) -> None:
+        self._signals += 1
+        self._signalled.set()
+        text = "ending the test; Ctrl+C again does not wait for the users" if self._signals == 1 else "ending at once"
+        self._view.log(text)
+
+    async def _begin(self) -> None:
+        """Start the test; a signal meanwhile takes the start back."""
+        plan = self.plan
+        arguments = [plan.scenario, plan.first, plan.last]
+        starting = asyncio.ensure_future(call(self._context, "local.do", arguments, plan.settings))
+        while not starting.done() and not self.interrupted:
+            await self._tick(starting)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            return
+        try:
+            starting.result()
+        except Failed as error:
+            self.failure = error
+
+    async def _watch_until_over(self) -> None:
+        deadline = None if self.plan.duration is None else time.monotonic() + self.plan.duration
+        while not self.interrupted and not _is_over(self.status):
+            left = TICK if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                return
+            await self._tick(timeout=min(left, TICK))
+
+    async def _end(self) -> None:
+        """Stop gently; by force after a while or at the second signal."""
+        if self.status.get("state") not in ("running", "starting", "terminating"):
+            return
+        stopping = asyncio.ensure_future(call(self._context, "local.stop"))
+        deadline = time.monotonic() + GENTLE
+        while not stopping.done() and self._signals < 2 and time.monotonic() < deadline:
+            await self._tick(stopping)
+        if not stopping.done():
+            await call(self._context, "local.stop", kwargs={"force": True})
+        try:
+            await stopping
+        except AmocError as error:
+            self._view.log(str(error))
+
+    async def _tick(self, *until: asyncio.Future[Any], timeout: float = TICK) -> None:
+        """Wait for one of `until`, a signal or `timeout` seconds; then look."""
+        self._signalled.clear()
+        signalled = asyncio.ensure_future(self._signalled.wait())
+        try:
+            await asyncio.wait({signalled, *until}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            signalled.cancel()
+        self._observe()
+
+    def _observe(self) -> None:
+        status = self._context.master.status()
+        self.status = status
+        self.course.observe(status)
+        self._view.update(status)
+
+
+def _is_over(status: Mapping[str, Any]) -> bool:
+    """Whether nobody is left to wait for."""
+    if status.get("state") != "running":
+        return status.get("state") in ("finished", "error", "idle")
+    users = status["users"]
+    return users["starts"] > 0 and not any(users[name] for name in _AT_WORK)

@@ -1,0 +1,161 @@
+# IPython annotates only parts of itself:
+# mypy: disable-error-code="no-untyped-call,untyped-decorator"
+"""The shell that people type at: IPython with amoc's names, a line per event above the prompt.
+
+Runs in the console's process; everything it does to a test goes through its session to the node.
+"""
+
+import builtins
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
+from traitlets.config import Config
+
+from amoc.console.completion import SettingNames
+from amoc.console.lines import clean, console_line
+from amoc.console.names import Scenario, groups, is_free
+from amoc.console.node_dir import NodeDir
+from amoc.console.screen import Screen
+from amoc.console.session import Session
+from amoc.errors import AmocError
+
+if TYPE_CHECKING:
+    from amoc.operations import Operation
+
+__all__ = ["Repl"]
+
+# States of a node in which leaving its console costs somebody a test.
+BUSY = ("starting", "running", "terminating")
+
+
+class Repl:
+    """The console's shell. `tell` shows an event; give it to the session, then `run` with that session."""
+
+    def __init__(self, node_dir: NodeDir) -> None:
+        self._node_dir = node_dir
+        self._screen = Screen()
+        self._colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+    def tell(self, event: Mapping[str, Any]) -> None:
+        """Show an event as a line above the prompt; from any thread."""
+        self._screen.show(console_line(event, colour=self._colour))
+
+    def run(self, session: Session, table: Mapping[str, "Operation"], *, owner: bool) -> None:
+        """Show the banner and the prompt until the operator leaves; does not end the session."""
+        shell = _Shell(config=_settings(self._node_dir), ipython_dir=str(self._node_dir.path / "ipython"))
+        shell.screen = self._screen
+        if owner and sys.stdin.isatty():
+            shell.may_leave = lambda: _may_leave(shell, session)
+        shell.set_custom_exc((AmocError, KeyboardInterrupt), self._show_error)
+        shell.push(groups(table, session.call) | {"help": _help}, interactive=False)
+        scenarios = _Scenarios(shell, session)
+        scenarios.refresh()
+        shell.events.register("pre_run_cell", scenarios.refresh)
+        shell.Completer.custom_matchers.append(_matcher(SettingNames(session.call)))
+        print(_banner(session, scenarios.shown, sorted(f"amoc_{op.group}" for op in table.values())))
+        shell.mainloop()
+
+    def _show_error(
+        self, shell: TerminalInteractiveShell, kind: Any, error: BaseException, trace: Any, tb_offset: Any = None
+    ) -> None:
+        text = clean(str(error)) if isinstance(error, AmocError) else "interrupted; the node finishes what it was asked"
+        print(f"\x1b[31m{text}\x1b[0m" if self._colour else text)
+
+
+class _Shell(TerminalInteractiveShell):
+    """IPython that shares its terminal with a Screen and asks before it is left."""
+
+    screen: Screen
+    may_leave: Callable[[], bool] = staticmethod(lambda: True)
+
+    def prompt_for_code(self) -> str:
+        """One input of the operator."""
+        with self.screen.prompting(self.pt_app.app) if self.pt_app else nullcontext():
+            text: str = super().prompt_for_code()
+        return text
+
+    def ask_exit(self) -> None:
+        """Leave the shell, if nothing speaks against it (Ctrl+D, exit, quit)."""
+        if self.may_leave():
+            super().ask_exit()
+
+
+class _Scenarios:
+    """Keeps the names of all scenarios in the shell's namespace."""
+
+    def __init__(self, shell: TerminalInteractiveShell, session: Session) -> None:
+        self._shell = shell
+        self._session = session
+        self.shown: list[str] = []
+
+    def refresh(self, *_: Any) -> None:
+        """Add new scenarios, forget removed ones; leave everything else that the operator named alone."""
+        if not self._session.alive:
+            return
+        try:
+            known = self._session.call("scenarios.list")
+        except AmocError:
+            return
+        names = self._shell.user_ns
+        for gone in [name for name, value in names.items() if isinstance(value, Scenario) and name not in known]:
+            del names[gone]
+        free = [name for name in known if isinstance(names.get(name), Scenario) or is_free(name, names)]
+        new = {name: Scenario(name, self._session.call) for name in free if name not in names}
+        self._shell.push(new, interactive=False)
+        self.shown = free
+
+
+def _settings(node_dir: NodeDir) -> Config:
+    config = Config()
+    config.HistoryManager.hist_file = str(node_dir.path / "history")
+    config.TerminalInteractiveShell.confirm_exit = False  # `_Shell.ask_exit` asks when there is a reason
+    config.TerminalInteractiveShell.term_title_format = "amoc {cwd}"
+    return config
+
+
+def _may_leave(shell: TerminalInteractiveShell, session: Session) -> bool:
+    """Ask, if a test would end. A node that cannot be asked has no test to lose."""
+    if not session.alive:
+        return True
+    try:
+        state = session.call("local.status")["state"]
+    except AmocError:
+        return True
+    if state not in BUSY:
+        return True
+    answer: bool = shell.ask_yes_no("leave and end the test? [y/N]", default="n", interrupt="n")
+    return answer
+
+
+def _matcher(settings: SettingNames) -> Any:
+    @context_matcher(identifier="amoc settings")
+    def match(context: CompletionContext) -> SimpleMatcherResult:
+        found = settings.matches(context.text_until_cursor)
+        return {"completions": [SimpleCompletion(text=name, type="setting") for name in found]}
+
+    return match
+
+
+def _help(*subjects: Any) -> None:
+    """Show the documentation of anything; of a scenario, what it does and what can be set."""
+    if len(subjects) == 1 and isinstance(subjects[0], Scenario):
+        print(subjects[0].getdoc())
+    else:
+        builtins.help(*subjects)
+
+
+def _banner(session: Session, scenarios: list[str], names: list[str]) -> str:
+    hello = session.connected().hello
+    lines = [
+        f"amoc {hello.version}: node in {session.node_dir.path}, pid {hello.pid}",
+        f"Objects:   {', '.join(dict.fromkeys(names))} (help: amoc_local.do?)",
+        f"Scenarios: {', '.join(scenarios) or 'none yet; amoc scenarios new NAME makes one'}",
+    ]
+    if scenarios:
+        lines.append(f"Start one: amoc_local.do({scenarios[0]}, 1, 10)    Leave: Ctrl+D")
+    return "\n".join(lines)
