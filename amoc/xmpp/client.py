@@ -307,7 +307,11 @@ class Client:
 
     def _error(self) -> XmppError:
         """A new exception saying why there is no session."""
-        return copy.copy(self._reason) if self._reason is not None else Disconnected("not connected")
+        if self._reason is None:
+            return self._named(Disconnected("not connected"))
+        error = copy.copy(self._reason)
+        error.__cause__ = self._reason.__cause__
+        return error
 
     def _named(self, error: XmppError) -> XmppError:
         error.who = self.who

@@ -50,6 +50,15 @@ class XmppError(Exception):
     def __str__(self) -> str:
         return f"{self.who}: {self.what()}" if self.who else self.what()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)  # copies and pickles, whatever __init__ takes
+
+
+def _rebuild(kind: type[XmppError], args: tuple[object, ...], state: dict[str, object]) -> XmppError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class ConnectFailed(XmppError):
     """The login did not get through.

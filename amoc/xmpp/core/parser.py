@@ -76,7 +76,7 @@ class StreamParser:
     def __init__(self, max_stanza_size: int = MAX_STANZA_SIZE) -> None:
         self._limit = max_stanza_size
         self._fed = 0  # bytes so far
-        self._boundary = 0  # offset of the last byte known to belong to no unfinished stanza
+        self._boundary = 0  # offset from which the unfinished stanza is measured (its own end tag is free)
         self._events: list[Event] = []
         self._stack: list[Element] = []  # the open elements below the root
         self._text: list[str] = []  # text since the last tag; expat cuts it at newlines and references
@@ -155,6 +155,8 @@ class StreamParser:
             parent.append(element)
             if len(stack) >= MAX_DEPTH:
                 raise _Refused("policy-violation", f"elements are nested deeper than {MAX_DEPTH}")
+        else:
+            self._boundary = self._expat.CurrentByteIndex
         stack.append(element)
 
     def _end(self, raw: str) -> None:

@@ -60,7 +60,7 @@ class Stream:
         self._negotiation: Negotiation | None = None
         self._over = False  # the peer's stream has ended, or ours had to
         self._closing = False  # we have ended our stream
-        self._restarting = False  # what comes now was sent too early
+        self._restarting = ""  # the step after which nothing more may come in this read
         self._awaiting_tls = False
         self.deliver: Callable[[Element], None] | None = None
         self.state = State.NOTHING
@@ -92,12 +92,14 @@ class Stream:
                 self._event(event)
                 if self._over:
                     break
-        self._restarting = self._awaiting_tls
+        if not self._awaiting_tls:
+            self._restarting = ""
         return self._take() if self._effects else []
 
     def tls_started(self) -> list[Effect]:
         """The connection that `StartTls` asked for is encrypted now."""
-        self._awaiting_tls = self._restarting = False
+        self._awaiting_tls = False
+        self._restarting = ""
         self._advance(None)
         return self._take()
 
@@ -132,7 +134,7 @@ class Stream:
         """What comes now is a new stream (RFC 6120, 4.3.3)."""
         self._parser.close()
         self._parser = StreamParser(self._max)
-        self._restarting = True
+        self._restarting = self.step
 
     def _start_tls(self) -> None:
         """Ask for TLS; the negotiation is sent None when it is on."""
@@ -164,6 +166,7 @@ class Stream:
 
     def _event(self, event: StreamHeader | StreamEnd | BadXml | Element) -> None:
         if self._restarting:
+            self.step = self._restarting
             self._refuse("policy-violation", f"data after the end of step {self.step}")
         elif isinstance(event, Element) and event.ns == ns.STREAM and event.name == "error":
             self._end(_their_error(event))

@@ -23,7 +23,7 @@ def settings() -> Iterator[Config]:
 
 
 @pytest.fixture
-async def server(settings: Config) -> AsyncIterator[EmbeddedServer]:
+async def embedded(settings: Config) -> AsyncIterator[EmbeddedServer]:
     """An embedded server that anybody may log in to, and that clients connect to by default."""
     async with await serve() as running:
         settings.set("xmpp_servers", [f"127.0.0.1:{running.port}"])

@@ -4,7 +4,7 @@ from amoc.xmpp import connect, jid_of
 from amoc.xmpp.server import EmbeddedServer
 
 
-async def test_two_users_talk(server: EmbeddedServer) -> None:
+async def test_two_users_talk(embedded: EmbeddedServer) -> None:
     async with connect(1) as one, connect(2) as two:
         assert one.jid == "user_1@localhost/res1"
         two.send_presence()
@@ -14,5 +14,5 @@ async def test_two_users_talk(server: EmbeddedServer) -> None:
         assert message.get("id") == ident
         assert message.get("from") == one.jid
         assert message.findtext("body") == "1 < 2 & \"quoted\" 'so'\nänd möre \U0001f426"
-        assert server.sessions == 2
-    assert server.counters.messages_routed == 1
+        assert embedded.sessions == 2
+    assert embedded.counters.messages_routed == 1
