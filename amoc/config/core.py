@@ -67,7 +67,7 @@ CORE: tuple[Setting, ...] = (
         "log_level",
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],
         "INFO",
-        "what is logged, from this level up",
+        "the least level that is logged",
     ),
     Setting("api_port", int, 4000, "port of the REST API", between(0, 65535), "restart"),
     Setting("status_file", str, ".amoc.status", "file that says whether the node is ready", not_empty, "restart"),

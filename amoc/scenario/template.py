@@ -35,8 +35,13 @@ async def start(user_id, state):
 
     When it returns, it runs again after `repeat_interval`. An exception ends this user only, and is counted.
     """
+
+    def arrived(message):
+        if message.get("type") != "error":  # as the server answers for a neighbour that is not there
+            state["received"].increment()
+
     async with connect(user_id) as client:  # logs in; counts and times it
-        client.on("message", lambda message: state["received"].increment())
+        client.on("message", arrived)
         client.send_presence()
         for _ in range(config.get("rounds")):
             for neighbour in neighbours(user_id, 2):
