@@ -48,6 +48,7 @@ class Peer:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self.opened = False  # the server has sent the header of the current stream
         self._elements = self._read()
 
     def send(self, text: str | bytes) -> None:
@@ -62,6 +63,7 @@ class Peer:
 
     def restart(self) -> None:
         """What comes now is a new stream."""
+        self.opened = False
         self._elements = self._read()
 
     async def _read(self) -> AsyncIterator[Element]:
@@ -109,7 +111,7 @@ def stream_error(condition: str, text: str = "") -> Fault:
     error = f"<stream:error><{condition} {namespace}/><text {namespace}>{text}</text></stream:error></stream:stream>"
 
     async def fault(peer: Peer) -> None:
-        peer.send(error)
+        peer.send(error if peer.opened else HEADER + error)
         peer.writer.close()
 
     return fault
@@ -211,6 +213,7 @@ class BadServer:
         await peer.next()
         await self._turn(f"stream{which}", peer)
         peer.send(HEADER)
+        peer.opened = True
         await self._turn(f"features{which}", peer)
         peer.send(f"<stream:features>{features}</stream:features>")
 
