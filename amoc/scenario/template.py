@@ -5,7 +5,7 @@ __all__ = ["TEMPLATE"]
 TEMPLATE = '''\
 """{name}: every user logs in, writes to its neighbours and counts what arrives.
 
-Run it:  amoc run {name} --users 20 --server embedded
+Run it:  amoc run {name} --users 20 --duration 30s --server embedded
 """
 
 import asyncio
