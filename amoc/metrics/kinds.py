@@ -16,8 +16,8 @@ import logging
 import math
 import operator
 import threading
-import time
 from collections.abc import Callable
+from time import perf_counter
 from types import TracebackType
 
 from amoc.errors import BadInput
@@ -80,9 +80,7 @@ class Counter(Metric):
         except TypeError:
             amount = -1
         if amount < 0:
-            raise MetricError(
-                f"{self.kind} {self.name}: cannot increment by {n!r}, only by a whole number >= 0"
-            )
+            raise MetricError(f"{self.kind} {self.name}: cannot increment by {n!r}, only by a whole number >= 0")
         return amount
 
 
@@ -165,9 +163,7 @@ class Histogram(Metric):
         unusable = taken.fold(values)
         if unusable and not self._warned:
             self._warned = True
-            _log.warning(
-                "histogram %s: %.200r is not a number >= 0; such values are left out", self.name, unusable[0]
-            )
+            _log.warning("histogram %s: %.200r is not a number >= 0; such values are left out", self.name, unusable[0])
         return taken
 
 
@@ -178,18 +174,18 @@ class Timer:
     only distort the times of what worked. One timer object times one block after another, not nested ones.
     """
 
-    __slots__ = ("_histogram", "_started")
+    __slots__ = ("_record", "_started")
 
     def __init__(self, histogram: Histogram) -> None:
-        self._histogram = histogram
-        self._started = 0
+        self._record = histogram.record
+        self._started = 0.0
 
     def __enter__(self) -> "Timer":
-        self._started = time.perf_counter_ns()
+        self._started = perf_counter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            self._histogram.record((time.perf_counter_ns() - self._started) / 1000)
+            self._record((perf_counter() - self._started) * 1e6)

@@ -153,7 +153,10 @@ def histogram(name: str) -> Histogram:
 
 def timer(name: str) -> Timer:
     """A context manager that records elapsed µs in the histogram of this name (see `Timer`)."""
-    return Timer(_current.histogram(name))
+    metric = _current.find(name)
+    if type(metric) is not Histogram:
+        metric = _current.histogram(name)
+    return Timer(metric)
 
 
 def increment(name: str, n: int = 1) -> None:

@@ -31,10 +31,11 @@ class Store:
         self._kinds: dict[str, str] = {}
         self._totals: dict[str, int] = {}
         self._gauges: dict[str, dict[str, float]] = {}
-        self._histograms: dict[str, Distribution] = {}
         # by name, then by second of arrival, oldest first
         self._amounts: dict[str, dict[int, int]] = {}
         self._recent: dict[str, dict[int, Distribution]] = {}
+        # the sum of all seconds but a histogram's latest: a delta is merged once, a second once more
+        self._closed: dict[str, Distribution] = {}
         # by second: when its last delta arrived
         self._arrivals: dict[int, float] = {}
         self._first: int | None = None
@@ -86,7 +87,7 @@ class Store:
             elif kind == "gauge":
                 found[name] = {"type": kind, "value": sum(self._gauges[name].values())}
             else:
-                found[name] = {"type": kind, **self._histograms[name].points()}
+                found[name] = {"type": kind, **self._whole(name).points()}
         return found
 
     def rate(self, name: str, now: float, window: float = 10.0) -> float:
@@ -95,9 +96,7 @@ class Store:
         if amounts is None or self._first is None:
             return 0.0
         edge = max(int(now) - _bounded(window), self._first)
-        begin = next(
-            (self._arrivals[s] for s in (edge, edge - 1, edge - 2) if s in self._arrivals), edge + 1.0
-        )
+        begin = next((self._arrivals[s] for s in (edge, edge - 1, edge - 2) if s in self._arrivals), edge + 1.0)
         end = self._latest if now - self._latest < SILENT else now
         # not less than a flush's second: the arrivals of two workers may be milliseconds apart
         return _since(amounts, edge) / max(end - begin, 1.0)
@@ -124,7 +123,7 @@ class Store:
                 self._totals[name] = 0
                 self._amounts[name] = {}
             elif kind == "histogram":
-                self._histograms[name] = Distribution()
+                self._closed[name] = Distribution()
                 self._recent[name] = {}
             return True
         return known == kind
@@ -137,11 +136,24 @@ class Store:
             _forget_before(slots, second - KEPT)
 
     def _record(self, name: str, distribution: Distribution, second: int) -> None:
-        if distribution.buckets:
-            self._histograms[name].add(distribution)
-            slots = self._recent[name]
-            slots.setdefault(second, Distribution()).add(distribution)
+        if not distribution.buckets:
+            return
+        slots = self._recent[name]
+        slot = slots.get(second)
+        if slot is None:
+            if slots:
+                self._closed[name].add(slots[next(reversed(slots))])
+            slot = slots[second] = Distribution()
             _forget_before(slots, second - KEPT)
+        slot.add(distribution)
+
+    def _whole(self, name: str) -> Distribution:
+        """All that a histogram ever recorded."""
+        whole, slots = Distribution(), self._recent[name]
+        whole.add(self._closed[name])
+        if slots:
+            whole.add(slots[next(reversed(slots))])
+        return whole
 
 
 def _bounded(window: float) -> int:

@@ -65,7 +65,7 @@ def _head(result: Mapping[str, Any]) -> RenderResult:
         head.append(f": {clean(str(run['reason']))}")
     yield head
     started = run.get("started_at")
-    when = f", started {datetime.fromtimestamp(started).astimezone():%Y-%m-%d %H:%M:%S %z}" if started else ""
+    when = f", started {datetime.fromtimestamp(started):%Y-%m-%d %H:%M:%S}" if started else ""
     yield Text(f"run {clean(str(run.get('id', '')))}{when}", "dim")
     if result["settings"]:
         settings = "  ".join(f"{name}={value}" for name, value in sorted(result["settings"].items()))
@@ -84,7 +84,7 @@ def _users(users: Mapping[str, int], peaks: Mapping[str, Any]) -> RenderResult:
             bad = number and name in _BAD_USERS
             now.append("  " if now else "")
             now.append(f"{count(number)} {'never started' if name == 'planned' else name}", "red" if bad else "")
-    yield Padding(now, (0, 0, 0, 2))
+    yield Padding(now, (0, 0, 0, 2), expand=False)
 
 
 def _logins(metrics: Mapping[str, Any]) -> RenderResult:
@@ -186,7 +186,7 @@ def _verdict(verdict: Mapping[str, Any], *, plain: bool) -> RenderResult:
     yield Text()
     yield Text.assemble((f"{mark} {verdict['text']}", "bold green" if good else "bold red"))
     for finding in verdict["findings"]:
-        yield Padding(Text(f"- {clean(finding)}"), (0, 0, 0, 2))
+        yield Padding(Text(f"- {clean(finding)}"), (0, 0, 0, 2), expand=False)
 
 
 def _listed(times: Mapping[str, float], *points: str) -> str:
@@ -198,7 +198,7 @@ def _titled(title: str, lines: Iterable[Text]) -> RenderResult:
     yield Text()
     yield Text(title, "bold")
     for line in lines:
-        yield Padding(line, (0, 0, 0, 2))
+        yield Padding(line, (0, 0, 0, 2), expand=False)
 
 
 def _table(title: str, headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> RenderResult:

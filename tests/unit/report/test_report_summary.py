@@ -89,6 +89,14 @@ def test_lines_fit_and_figures_are_whole(width: int) -> None:
     assert "987,654" in text
 
 
+def test_a_file_gets_no_trailing_blanks() -> None:
+    run = Run()
+    run.error()
+    out = io.StringIO()
+    Console(file=out, width=80).print(Summary(data_of(run)))
+    assert [line for line in out.getvalue().splitlines() if line != line.rstrip()] == []
+
+
 def test_a_terminal_gets_colours_and_a_file_does_not() -> None:
     data = data_of(Run())
     out = io.StringIO()
