@@ -23,7 +23,7 @@ from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.escape import escape
 from amoc.xmpp.core.jid import bare, normal
-from amoc.xmpp.errors import Disconnected, IqError, IqTimeout, SendOverflow, XmppError
+from amoc.xmpp.errors import Disconnected, IqError, IqTimeout, ReceiveTimeout, SendOverflow, XmppError
 from amoc.xmpp.inbox import Inbox, Match, forget
 from amoc.xmpp.settings import Options
 from amoc.xmpp.transport.tcp import Connection
@@ -85,7 +85,7 @@ class Client:
         if not isinstance(stanza, bytes):
             stanza = stanza.encode()
         connection = self._connection
-        if connection is None:
+        if self._reason is not None or connection is None:
             raise self._error()
         try:
             connection.send(stanza)
@@ -170,8 +170,9 @@ class Client:
             raise self._error()
         try:
             return await self._inbox.wait(match, timeout)
-        except XmppError as error:
-            raise self._named(error) from None
+        except ReceiveTimeout as error:
+            error.who = self.who
+            raise
 
     def on(self, name: str, handler: Handler) -> None:
         """Give every stanza of that name ("message", "presence", "iq") to `handler`, at once.
@@ -200,7 +201,8 @@ class Client:
     async def close(self) -> None:
         """Say goodbye, wait for the server's, at most xmpp_close_timeout, and close the connection."""
         connection = self._connection
-        if connection is None:
+        if self._reason is not None or connection is None:
+            self.kill()
             return
         self._leave("the session was closed by the scenario")
         connection.close_stream()
@@ -219,6 +221,7 @@ class Client:
         if connection is not None:
             self._leave("the session was killed by the scenario")
             connection.abort()
+            self._tell("lost")
 
     async def __aenter__(self) -> Self:
         return self
@@ -226,10 +229,10 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, asyncio.CancelledError):
-            self.kill()
-        else:
+        if error is None or isinstance(error, Exception):
             await self.close()
+        else:
+            self.kill()
 
     # -- the connection's owner ------------------------------------------------------------------------
 
@@ -291,7 +294,6 @@ class Client:
             return
         self._reason = self._named(reason)
         if not self._leaving:
-            self._connection = None
             if self.jid:
                 metrics.increment("xmpp.disconnected")
             elif self._news is not None and not self._news.done():
@@ -355,10 +357,10 @@ class Client:
             handler(stanza)
         except Exception as error:
             # it must not reach the loop, which would only log it: the scenario finds it where it waits
-            connection, self._connection = self._connection, None
             reason = Disconnected(f"the handler of {stanza.name} raised {type(error).__name__}: {error}")
             reason.__cause__ = error
             self._over(reason)
+            connection, self._connection = self._connection, None
             if connection is not None:
                 connection.abort()
 

@@ -3,7 +3,7 @@
 `connect(user_id, resource="tablet")` overrides a setting for one connection, by its name without `xmpp_`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ class Options:
     domain: str
     resource: str
     username: str
-    password: str
+    password: str = field(repr=False)
     tls: TlsPolicy
     accept_any_certificate: bool
     ca_file: str

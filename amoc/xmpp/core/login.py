@@ -1,7 +1,7 @@
 """The client's side of a stream: header, features, STARTTLS, SASL, bind, session (RFC 6120, 4 to 7)."""
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from amoc.xmpp.core import namespaces as ns
@@ -28,7 +28,7 @@ class Login:
 
     domain: str
     username: str
-    password: str
+    password: str = field(repr=False)
     resource: str = ""
     tls: TlsPolicy = "optional"
     sasl: str = ""

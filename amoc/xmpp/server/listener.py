@@ -126,12 +126,8 @@ class _Link:
     def stop(self, last_words: bytes = b"") -> None:
         """End the connection now."""
         self._leave()
-        transport = self.connection.transport
-        if last_words and transport is not None and not transport.is_closing():
-            self.connection.flush()
-            self._stream.close()
-            transport.write(last_words)
-            transport.close()
+        if last_words:
+            self.connection.close(last_words)
         else:
             self.connection.abort()
 

@@ -14,10 +14,12 @@ from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.stream import Stream
 from amoc.xmpp.errors import SendOverflow, XmppError
 
-__all__ = ["MAX_UNSENT", "Connection", "Owner"]
+__all__ = ["CLOSE_TIMEOUT", "MAX_UNSENT", "Connection", "Owner"]
 
 # Bytes that may wait for a peer that does not read: some thousand messages, and no process dies of them.
 MAX_UNSENT: Final = 1_048_576
+# Seconds to get rid of the last bytes; RFC 6120, 4.4 speaks of "a reasonable amount of time".
+CLOSE_TIMEOUT: Final = 5.0
 
 
 class Owner(Protocol):
@@ -74,7 +76,7 @@ class Connection(asyncio.Protocol):
     """The protocol of one transport. Make it in a running loop, give it to `create_connection` or a server."""
 
     __slots__ = (
-        "_early", "_flusher", "_out", "_owner", "_paused", "_resumed", "_stream", "_transport", "_unsent"
+        "_early", "_flusher", "_out", "_owner", "_paused", "_resumed", "_stream", "_timer", "_transport", "_unsent"
     )  # fmt: skip
 
     def __init__(self, stream: Stream, owner: Owner) -> None:
@@ -87,6 +89,7 @@ class Connection(asyncio.Protocol):
         self._paused = False  # the transport's buffer is over its high-water mark
         self._resumed: asyncio.Future[None] | None = None
         self._early: list[bytes] | None = None  # decrypted bytes that came before start_tls returned
+        self._timer: asyncio.TimerHandle | None = None  # bounds the closing
         stream.deliver = owner.on_stanza
 
     def __repr__(self) -> str:
@@ -148,11 +151,21 @@ class Connection(asyncio.Protocol):
             self._out.append(footer)
             self.flush()
 
-    def close(self) -> None:
-        """End our stream and close the connection after what waits has been written."""
-        self.close_stream()
-        if self._transport is not None:
+    def close(self, last_words: bytes = b"") -> None:
+        """Close the connection when what waits has been written, `last_words` and the stream's end last.
+
+        A peer that does not read has `CLOSE_TIMEOUT` seconds for that.
+        """
+        footer = self._stream.close()
+        if self._transport is None:
+            return
+        if not self._transport.is_closing():
+            if footer:
+                self._out.append(last_words or footer)
+            self.flush()
             self._transport.close()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._transport.abort)
 
     def abort(self) -> None:
         """Cut the connection now; what waits is lost. The owner is not told of what still comes."""
@@ -248,12 +261,13 @@ class Connection(asyncio.Protocol):
                 self._transport.pause_reading()
             owner.on_start_tls()
         elif isinstance(effect, Ended):
-            self.flush()
             owner.on_ended(effect.error)
-            if self._transport is not None:
-                self._transport.close()
+            self.close()
 
     def _gone(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._stream.lost()
         self._stream.deliver = None
         self._out.clear()

@@ -1,8 +1,10 @@
 """The XMPP tests' surroundings: settings of their own, and an embedded server."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+import uvloop
 
 from amoc import config, metrics
 from amoc.config import CORE, Config
@@ -20,6 +22,11 @@ def settings() -> Iterator[Config]:
     yield own
     config.use(before)
     metrics.use(registry)
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Each asynchronous test once with asyncio's loop and once with uvloop's, which workers use."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
