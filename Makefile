@@ -22,7 +22,7 @@ install: $(INSTALLED) ## make .venv with amoc, its tools and the scenarios' need
 	echo "amoc is installed: make run, or $(BIN)/amoc --help"
 
 run: $(INSTALLED) ## a first load test, half a minute: 20 users on amoc's embedded XMPP server
-	$(BIN)/amoc run mongoose_simple_with_metrics --users 20 --server embedded \
+	$(BIN)/amoc run mongoose_simple_with_metrics --users 20 --repeat-num 0 --server embedded \
 	  --set settle=2 --set rounds=22 --set pause=1 --set linger=2 $(ARGS)
 
 test: $(INSTALLED) ## every test; real servers are installed when root on Debian, else skipped with the reason

@@ -1,0 +1,105 @@
+"""200 users through the pool against ejabberd and Prosody: what the server counted is what amoc counted."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amoc import config
+from amoc.operations import call
+from amoc.roles import NodeOptions, local_node
+from tests.support.servers import Server
+
+ROOT = Path(__file__).resolve().parents[2]
+SCENARIO = "mongoose_simple_with_metrics"
+USERS = 200
+ROUNDS = 5
+QUICK = {"settle": 3, "rounds": ROUNDS, "pause": 0.5, "linger": 2}
+# Users 201 to 204 are written to and are not there: 4 + 3 + 2 + 1 messages a round come back.
+BOUNCED = ROUNDS * 10
+SENT = ROUNDS * (USERS * 8 - 10)  # users 1 to 4 have fewer than 8 neighbours
+# Users 10, 20, … 190 are written to by 8 neighbours, user 200 by 4.
+MEASURED = ROUNDS * (19 * 8 + 4)
+
+
+def test_the_server_counts_what_amoc_counts(server: Server, tmp_path: Path) -> None:
+    """On `localhost`, with STARTTLS and PLAIN, by the command line."""
+    before = server.counts()
+    outcome = run(server, tmp_path)
+    compare(outcome, server, before)
+
+
+def test_with_real_accounts(server: Server, tmp_path: Path) -> None:
+    """On `scram.local`, where passwords are checked by SCRAM."""
+    known = set(server.accounts())
+    accounts = {f"user_{n}@scram.local": f"password_{n}" for n in range(1, USERS + 1)}
+    server.register({jid: password for jid, password in accounts.items() if jid not in known})
+    before = server.counts()
+    outcome = run(server, tmp_path, xmpp_domain="scram.local", xmpp_sasl="")
+    compare(outcome, server, before)
+
+
+async def test_sessions_while_users_come_and_go(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the operations: do, add, remove, stop; the server has exactly the sessions that it should have."""
+    monkeypatch.chdir(tmp_path)
+    before = config.current()
+    settings = {"xmpp_servers": [server.address], "xmpp_ca_file": str(server.authority), "interarrival": 5}
+    options = NodeOptions(settings={"scenarios_dir": str(ROOT / "scenarios")})
+    try:
+        async with local_node(options) as context:
+            await call(context, "local.do", [SCENARIO, 1, 150], {**settings, "settle": 3600})
+            await exactly(server, range(1, 151))
+            await call(context, "local.add", [USERS - 150])
+            await exactly(server, range(1, USERS + 1))
+            async with asyncio.timeout(10):  # workers report once a second
+                while (await call(context, "local.status"))["users"]["running"] != USERS:
+                    await asyncio.sleep(0.05)
+            await call(context, "local.remove", [50], {"force": True})
+            await exactly(server, range(1, USERS - 50 + 1))  # the newest are gone
+            await call(context, "local.stop")
+            await exactly(server, range(0))
+    finally:
+        config.use(before)
+
+
+def run(server: Server, folder: Path, **settings: Any) -> dict[str, Any]:
+    """`amoc run` in `folder`; the result that it wrote."""
+    chosen = {**QUICK, "scenarios_dir": ROOT / "scenarios", "xmpp_ca_file": server.authority, **settings}
+    command = [sys.executable, "-m", "amoc", "run", SCENARIO, "--users", str(USERS), "--repeat-num", "0"]
+    command += ["--interarrival", "10", "--server", server.address, "--json", "result.json"]
+    command += [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    outcome: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return outcome
+
+
+def compare(outcome: dict[str, Any], server: Server, before: Any) -> None:
+    """The result against what the server has counted since `before`, and against what the scenario must do."""
+    seen = server.counts() - before
+    totals = outcome["totals"]
+    assert outcome["errors"] == []
+    assert outcome["users"]["finished"] == outcome["users"]["starts"] == USERS
+    assert totals["amoc.counters.connections"] == seen.opened == seen.closed == USERS
+    assert totals.get("amoc.counters.connection_failures", 0) == 0
+    assert totals["messages_sent"] == seen.messages_in == SENT
+    assert totals["messages_received"] == seen.messages_out == SENT - BOUNCED
+    assert totals["messages_bounced"] == seen.errors_out == BOUNCED
+    assert outcome["metrics"]["amoc.times.connection"]["count"] == USERS
+    assert outcome["metrics"]["message_ttd"]["count"] == MEASURED
+    assert server.sessions() == []
+
+
+async def exactly(server: Server, users: range) -> None:
+    """Wait until the server has the sessions of these users and no other."""
+    wanted = sorted(f"user_{user}@localhost/res1" for user in users)
+    async with asyncio.timeout(30):
+        while (found := await asyncio.to_thread(server.sessions)) != wanted:
+            await asyncio.sleep(0.05)
+            assert len(found) <= USERS
