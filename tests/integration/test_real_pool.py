@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from amoc import config
-from amoc.operations import call
+from amoc.operations import Context, call
 from amoc.roles import NodeOptions, local_node
-from tests.support.servers import Server
+from tests.support.servers import Ejabberd, Prosody, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIO = "mongoose_simple_with_metrics"
@@ -68,6 +68,40 @@ async def test_sessions_while_users_come_and_go(
         config.use(before)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(Ejabberd, marks=pytest.mark.ejabberd),
+        pytest.param(Prosody, marks=pytest.mark.prosody),
+    ],
+)
+async def test_every_user_comes_back_after_a_crash_of_the_server(
+    kind: type[Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mongoose_simple_reconnect: the server is killed under 50 users and started again."""
+    monkeypatch.chdir(tmp_path)
+    before = config.current()
+    options = NodeOptions(settings={"scenarios_dir": str(ROOT / "scenarios")})
+    with kind(tmp_path) as server:
+        settings = {"xmpp_servers": [server.address], "xmpp_ca_file": str(server.authority), "interarrival": 5}
+        try:
+            async with local_node(options) as context:
+                quick = {"settle": 3600, "reconnect_after": 0.3}
+                await call(context, "local.do", ["mongoose_simple_reconnect", 1, 50], {**settings, **quick})
+                await exactly(server, range(1, 51))
+                server.process.kill()
+                await asyncio.to_thread(server.start)  # the thread, with which it would die, is the loop's
+                await exactly(server, range(1, 51))
+                async with asyncio.timeout(10):
+                    while (await counter(context, "amoc.counters.connections")) != 100:
+                        await asyncio.sleep(0.05)
+                failures = await counter(context, "amoc.counters.connection_failures")
+                assert await counter(context, "reconnects") == 50 + failures  # and after each failed login
+                assert (await call(context, "local.status"))["users"]["failed"] == 0
+        finally:
+            config.use(before)
+
+
 def run(server: Server, folder: Path, **settings: Any) -> dict[str, Any]:
     """`amoc run` in `folder`; the result that it wrote."""
     chosen = {**QUICK, "scenarios_dir": ROOT / "scenarios", "xmpp_ca_file": server.authority, **settings}
@@ -94,6 +128,12 @@ def compare(outcome: dict[str, Any], server: Server, before: Any) -> None:
     assert outcome["metrics"]["amoc.times.connection"]["count"] == USERS
     assert outcome["metrics"]["message_ttd"]["count"] == MEASURED
     assert server.sessions() == []
+
+
+async def counter(context: Context, name: str) -> int:
+    """A counter as the operator sees it; 0 before it is known."""
+    metrics = (await call(context, "local.status"))["metrics"]
+    return int(metrics.get(name, {}).get("value", 0))
 
 
 async def exactly(server: Server, users: range) -> None:

@@ -69,12 +69,7 @@ class Server(ABC):
         self.certificate = certificates.issue(folder, VHOSTS)
         self.authority = self.certificate.authority
         self.port, self.http_port = free_ports(2)
-        self.process = self._start()
-        try:
-            self._wait_until_ready()
-        except BaseException:
-            self.process.kill()
-            raise
+        self.start()
 
     def __repr__(self) -> str:
         return f"<{self.name} at {self.address}, {self.process!r}>"
@@ -93,6 +88,15 @@ class Server(ABC):
     def address(self) -> str:
         """host:port of the client port; STARTTLS is offered there."""
         return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start the server, at first or again after its end: same folder, same ports, counts from 0."""
+        self.process = self._start()
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.process.kill()
+            raise
 
     def counts(self) -> Counts:
         """The totals since the server started."""

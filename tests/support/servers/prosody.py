@@ -21,7 +21,7 @@ class Prosody(Server):
         if shutil.which("prosody") is None:
             raise ServerError("prosody is not installed (apt-get install prosody)")
         modules = self.folder / "modules"
-        modules.mkdir()
+        modules.mkdir(exist_ok=True)
         shutil.copy(HERE / "mod_amoc_counter.lua", modules)
         configuration = Template((HERE / "prosody.cfg.lua").read_text()).substitute(
             port=self.port,
