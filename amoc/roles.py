@@ -45,9 +45,9 @@ def build_config(options: NodeOptions) -> Config:
     values = config.read_file(path) if options.config_file is not None or path.exists() else {}
     configuration = Config(file=values, file_path=str(path))
     configuration.declare(XMPP_SETTINGS)
-    # A scenario's own settings may stand in the file too; they are checked when it is started.
-    configuration.check_values()
     configuration.set_all(options.settings)
+    # The scenarios' own settings may stand in the file too; their values are checked when such a one is started.
+    configuration.validate(also=scenario_store(configuration).declared_names())
     return configuration
 
 

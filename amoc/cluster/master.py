@@ -120,8 +120,9 @@ class Master:
         self.events.forget()
         self.started, self.ended, self.reason = time.time(), None, None
         self._ending, self._all_ended = None, False
-        run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(self.started))}-{source.name}"
         seed = random.SystemRandom().getrandbits(32)
+        began = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self.started))
+        run_id = f"{began}-{source.name}-{seed & 0xFFFF:04x}"  # two runs may begin within one second
         run = Run(run_id, source.name, source.version, self._settings.values(), nodes, self.started, seed)
         self._publish(self.state.start(run, self._settings.interval(len(nodes))))
         self.events.say("run", f"{source.name} starts on {', '.join(nodes)} (run {run_id})")
@@ -132,8 +133,7 @@ class Master:
             await self._until(lambda: self.state.reached("init"), BEGIN, "init()")
         except BaseException as error:
             self._fail(str(error) or type(error).__name__)
-            if self._ending is not None:
-                await asyncio.shield(self._ending)
+            await asyncio.shield(self._end())
             raise
 
     async def add(self, count: int) -> dict[str, Any]:
@@ -204,23 +204,25 @@ class Master:
 
     async def update_settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Change settings here and on every node: all of them or, if one is wrong, none."""
-        await self._change(lambda: self._settings.change(values), values)
+        await self._change(values, self._settings.change)
         return {name: self._settings.get(name) for name in values}
 
     async def unset_setting(self, name: str) -> Any:
         """Take back what was set at run time; returns the value now in force (None if there is none)."""
-        await self._change(lambda: self._settings.unset(name), {})
+        await self._change({}, lambda _: self._settings.unset(name))
         return self._settings.get(name, None)
 
-    async def _change(self, change: Callable[[], None], values: Mapping[str, Any]) -> None:
+    async def _change(self, values: Mapping[str, Any], change: Callable[[Mapping[str, Any]], None]) -> None:
+        """Check `values` against all declarations, then let `change` take them here, then tell the nodes."""
         active = self.state.active() and self.preparing is None
         run = self.state.desired.run
         if active and run is not None and values:
-            source = self._sources[run.version]
             self._settings.refuse_restart(values)
-            known = {k: v for k, v in self._settings.given().items() if k not in values}
-            await inspect(source, {**known, **values}, layer=self.config.layer(), extra=self._extra)
-        change()
+            known = {name: value for name, value in self._settings.given().items() if name not in values}
+            source = self._sources[run.version]
+            info = await inspect(source, {**known, **values}, layer=self.config.layer(), extra=self._extra)
+            values = {name: info.given[name] for name in values}
+        change(values)
         if active and run is not None:
             interval = self._settings.interval(len(run.nodes))
             await self._acknowledged(self.state.change(self._settings.values(), interval))

@@ -6,7 +6,7 @@ Pure: no I/O. Settings given to `do` live as long as the run; those set by `conf
 from collections.abc import Mapping
 from typing import Any
 
-from amoc.config import UNSET, Config, ConfigError, interarrival_ms
+from amoc.config import HIDDEN, UNSET, Config, ConfigError, interarrival_ms
 from amoc.errors import BadInput
 from amoc.scenario import Info, SettingInfo
 
@@ -51,26 +51,25 @@ class RunSettings:
         declared = self._scenario.get(name)
         if declared is None:
             return self._merged().get(name, default)
-        if name in self._given:
-            return self._given[name]
-        if declared.required and default is UNSET:
-            raise ConfigError(f"setting {name} has no value: give it to do(…, {name}=…)")
-        return default if declared.required else declared.default
+        if declared.source == "env" or name not in self._given:
+            if declared.source == "unset" and default is UNSET:
+                raise ConfigError(f"setting {name} has no value: give it to do(…, {name}=…)")
+            return default if declared.source == "unset" else declared.value
+        return self._given[name]
 
     def all(self) -> dict[str, Any]:
         """Every setting by name: value, source, type, default, doc, change."""
         entries: dict[str, Any] = dict(self._merged().all())
         for name, declared in self._scenario.items():
-            if name not in entries:
-                given = name in self._given
-                entries[name] = {
-                    "value": self._given.get(name, declared.default),
-                    "source": "runtime" if given else "unset" if declared.required else "default",
-                    "type": declared.type,
-                    "default": declared.default,
-                    "doc": declared.doc,
-                    "change": declared.change,
-                }
+            given = name in self._given and declared.source != "env"
+            entries[name] = {
+                "value": self.shown({name: self._given[name]})[name] if given else declared.value,
+                "source": "runtime" if given else declared.source,
+                "type": declared.type,
+                "default": declared.default,
+                "doc": declared.doc,
+                "change": declared.change,
+            }
         return entries
 
     def change(self, values: Mapping[str, Any]) -> None:
@@ -97,7 +96,8 @@ class RunSettings:
 
     def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values with secrets hidden, for logs."""
-        return self._config.redact(values)
+        secret = {name for name, declared in self._scenario.items() if declared.secret}
+        return {name: HIDDEN if name in secret else value for name, value in self._config.redact(values).items()}
 
     def _merged(self) -> Config:
         config = Config(self._config.settings, **self._config.layer())

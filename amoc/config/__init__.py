@@ -21,10 +21,11 @@ from amoc.config.errors import ConfigError, did_you_mean
 from amoc.config.file import read_file
 from amoc.config.lookup import Config, Entry, Layer, Origin
 from amoc.config.process import all, current, declare, get, set, set_all, unset, use
-from amoc.config.setting import UNSET, Setting
+from amoc.config.setting import HIDDEN, UNSET, Setting
 
 __all__ = [
     "CORE",
+    "HIDDEN",
     "UNSET",
     "Config",
     "ConfigError",

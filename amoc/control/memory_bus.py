@@ -22,7 +22,7 @@ class MemoryBus:
         data = messages.encode(command)
         loop = asyncio.get_running_loop()
         for hear in self._hear:
-            loop.call_soon(lambda hear=hear: hear(messages.decode_command(data)))
+            loop.call_soon(_deliver, hear, data)
 
     def serve(self, handler: Callable[[Request], Reply]) -> None:
         """Let `handler` answer requests."""
@@ -39,3 +39,7 @@ class MemoryBus:
         data = messages.encode(message)
         await asyncio.sleep(0)
         return messages.decode_reply(messages.encode(self._answer(messages.decode_request(data))))
+
+
+def _deliver(hear: Callable[[Command], None], data: bytes) -> None:
+    hear(messages.decode_command(data))

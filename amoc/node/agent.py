@@ -107,7 +107,7 @@ class Agent:
             message.event.node = self.state.name
             self._event(message.event)
             return
-        if isinstance(message, messages.Report):
+        if isinstance(message, messages.Report) and message.metrics:
             self._gathered.add(index, message.metrics)
         self._perform(self.state.worker_said(index, message, time.monotonic()))
 

@@ -11,7 +11,7 @@ which keeps them interleaved.
 from collections.abc import Callable, Iterable
 
 from amoc.control import IdRange, compress
-from amoc.users import Leg
+from amoc.worker.messages import Leg
 
 __all__ = ["LEAD", "NodePlan"]
 

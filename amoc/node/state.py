@@ -20,8 +20,9 @@ import msgspec
 from amoc.control import PHASES, Counts, Desired, ErrorCount, IdRange, IdSet, Run, WorkerFigures, compress
 from amoc.node.effects import BeatNow, Effect, Emit, FetchSource, Kill, KillAll, Quit, Send, Spawn
 from amoc.node.plan import NodePlan
-from amoc.users import Leg, Source, Tally
+from amoc.scenario import Source
 from amoc.worker import WorkerDeath, messages
+from amoc.worker.messages import Leg, Tally
 
 __all__ = ["NodeState", "Taken"]
 
@@ -105,6 +106,7 @@ class NodeState:
         self._fresh_dropped: dict[int, int] = {}
         self._fresh_errors: list[ErrorCount] = []
         self._begun: set[str] = set()
+        self._seen_errors: set[str] = set()
 
     # Stimuli
 
@@ -186,7 +188,7 @@ class NodeState:
         if self._stopping:
             return [Emit("worker", "WARNING", f"{text} while stopping", death.index), *self._follow(now)]
         if not self._reached("init"):
-            return self._fail(f"{text} while {step}")
+            return self._fail(f"{text} during {_named(step)}")
         return self._replace(death.index, worker, text, now)
 
     def tick(self, now: float) -> list[Effect]:
@@ -357,14 +359,19 @@ class NodeState:
         worker.tally = report.tally
         figures = worker.figures
         figures.users = report.tally.running + report.tally.waiting + report.tally.leaving
-        figures.cpu, figures.rss = report.cpu, report.rss
-        figures.lag_ms, figures.late_ms = report.lag_ms, report.late_ms
+        figures.rss, figures.lag_ms = report.rss, report.lag_ms
+        if report.metrics:  # not one that the watchdog sent
+            figures.cpu, figures.late_ms = report.cpu, report.late_ms
         self._ended.update(report.ended)
         self._fresh_ended += report.ended
-        self._fresh_errors += [
-            ErrorCount(f.key, f.type, f.where, f.text, f.traceback, f.first_user, f.count) for f in report.failures
-        ]
-        return []
+        effects: list[Effect] = []
+        for f in report.failures:
+            self._fresh_errors.append(ErrorCount(*msgspec.structs.astuple(f)))
+            if f.key not in self._seen_errors:
+                self._seen_errors.add(f.key)
+                text = f"user {f.first_user} failed: {f.text}\n{f.traceback.rstrip()}"
+                effects.append(Emit("error", "ERROR", text, figures.index))
+        return effects
 
     def _dropped(self, index: int, number: int, count: int) -> list[Effect]:
         open_drop = self._drops.get(number)
@@ -416,7 +423,7 @@ class NodeState:
     # Workers that die
 
     def _replace(self, index: int, worker: _Worker, text: str, now: float) -> list[Effect]:
-        for number, (waiting, so_far, ids) in list(self._drops.items()):
+        for number, (waiting, _, ids) in list(self._drops.items()):
             if index in waiting:  # it died before it answered: its part counts as removed all the same
                 self._dropped(index, number, self._forget(index, ids))
         worker.crashes = [at for at in worker.crashes if now - at < CRASH_WINDOW] + [now]
@@ -425,7 +432,13 @@ class NodeState:
         started = self._plan.started(index, now, self._gone)
         self._base.restarted += started
         worker.figures.restarts += 1
-        say = Emit("worker", "ERROR", f"{text}: {started} users start again in a new one", index)
+        say = Emit(
+            "worker",
+            "ERROR",
+            f"{text}: {started} users start again in a new one "
+            f"(what it counted since its last report, up to 1 s, is lost)",
+            index,
+        )
         return [say, *self._spawn(index, now), BeatNow()]
 
     def _give_up(self, index: int, text: str) -> list[Effect]:

@@ -55,7 +55,7 @@ class Operation:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The parameters in order, without the context."""
-        kinds = {
+        kinds: dict[Any, str] = {
             inspect.Parameter.POSITIONAL_OR_KEYWORD: "positional",
             inspect.Parameter.KEYWORD_ONLY: "keyword",
             inspect.Parameter.VAR_KEYWORD: "settings",

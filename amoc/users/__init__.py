@@ -6,7 +6,18 @@ Runs in every worker process. May import: scenario, throttle, coordinator, metri
 from amoc.scenario import Source
 from amoc.users.arrival import Arrival, Leg
 from amoc.users.crowd import Crowd, Tally
-from amoc.users.errors import ErrorLog, Failure
+from amoc.users.errors import ErrorLog, Failure, traceback_text
 from amoc.users.session import Session, setup_data
 
-__all__ = ["Arrival", "Crowd", "ErrorLog", "Failure", "Leg", "Session", "Source", "Tally", "setup_data"]
+__all__ = [
+    "Arrival",
+    "Crowd",
+    "ErrorLog",
+    "Failure",
+    "Leg",
+    "Session",
+    "Source",
+    "Tally",
+    "setup_data",
+    "traceback_text",
+]

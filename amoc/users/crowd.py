@@ -20,7 +20,7 @@ import msgspec
 from amoc import config, metrics
 from amoc.scenario import Scenario
 from amoc.users.arrival import EARLY, Arrival, Leg
-from amoc.users.errors import ErrorLog, Failure
+from amoc.users.errors import ErrorLog
 from amoc.users.threads import ThreadRun
 
 __all__ = ["Crowd", "Tally"]
@@ -83,14 +83,13 @@ class User:
 
 
 class Crowd:
-    """The users of this worker. `failed_first` is told of each failure that is the first of its kind."""
+    """The users of this worker; `state` is what `init` returned."""
 
     def __init__(
         self,
         scenario: Scenario,
         state: Any,
         loop: asyncio.AbstractEventLoop,
-        failed_first: Callable[[Failure], None],
     ) -> None:
         self.errors = ErrorLog()
         self.ended: list[int] = []  # since the last `take_ended`
@@ -101,7 +100,6 @@ class Crowd:
         self._arguments: Callable[[int], tuple[Any, ...]] = (
             (lambda user_id: (user_id, state)) if scenario.takes_state else (lambda user_id: (user_id,))
         )
-        self._failed_first = failed_first
         self._users: dict[int, User] = {}
         self._arrival = Arrival()
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
@@ -193,9 +191,7 @@ class Crowd:
         else:
             error = run.exception()
         if error is not None:
-            first = self.errors.record(error, "start", user.id)
-            if first is not None:
-                self._failed_first(first)
+            self.errors.record(error, "start", user.id)
             self._end(user, "failed")
         elif flags & STOPPING:
             self._end(user, "stopped")
@@ -206,7 +202,7 @@ class Crowd:
 
     def _repeat(self, user: User) -> None:
         user.runs += 1
-        if user.runs >= config.get("repeat_num"):
+        if user.runs > config.get("repeat_num"):
             self._end(user, "finished")
             return
         user.run = self._loop.call_later(config.get("repeat_interval") / 1000, self._again, user)

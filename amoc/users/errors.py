@@ -4,14 +4,20 @@ Ten thousand users that fail in the same line are one entry with a count. Tellin
 cost little, so the key is made of code positions; the text is formatted only for the first of a kind.
 """
 
+import os
 import traceback
 from types import TracebackType
+from zlib import crc32
 
 import msgspec
 
-__all__ = ["ErrorLog", "Failure", "leaf"]
+__all__ = ["ErrorLog", "Failure", "leaf", "traceback_text"]
+
+_USERS = os.path.dirname(__file__)
+_WORKER = os.path.join(os.path.dirname(_USERS), "worker")
 
 MOST_KINDS = 100  # distinct tracebacks kept with their text; beyond it only types are told apart
+MOST_FRAMES = 50  # that take part in telling tracebacks apart
 MOST_TEXT = 8000  # characters of one traceback: enough for thirty frames, small enough to send
 
 
@@ -42,23 +48,20 @@ class ErrorLog:
         self._fresh: dict[str, Failure] = {}
         self.total = 0
 
-    def record(self, error: BaseException, where: str, user_id: int) -> Failure | None:
-        """Count `error`; returns the Failure if it is the first of its kind."""
+    def record(self, error: BaseException, where: str, user_id: int) -> None:
+        """Count `error`, which ended user `user_id`."""
         error = leaf(error)
         self.total += 1
         key = _key(error, where)
         known = self._kinds.get(key)
-        first = known is None
         if known is None:
             if len(self._kinds) >= MOST_KINDS:
                 key = f"{where}:{type(error).__qualname__}:more"
             name = type(error).__qualname__
-            known = self._kinds.get(key) or Failure(key, name, where, _line(error), _text(error), user_id)
-            first = key not in self._kinds
+            known = self._kinds.get(key) or Failure(key, name, where, _line(error), traceback_text(error), user_id)
             self._kinds[key] = known
         known.count += 1
         self._fresh[key] = known
-        return known if first else None
 
     def take(self) -> list[Failure]:
         """Copies of the failures counted since the last call; their counts begin again."""
@@ -70,12 +73,19 @@ class ErrorLog:
 
 
 def _key(error: BaseException, where: str) -> str:
-    spots: list[int] = []
+    """The same in every process: `hash` of a text is not, so the positions go through a checksum."""
+    position = 0
     step: TracebackType | None = error.__traceback__
-    while step is not None and len(spots) < 100:
-        spots.append(hash((step.tb_frame.f_code.co_filename, step.tb_lineno)))
+    for _ in range(MOST_FRAMES):
+        if step is None:
+            break
+        position = crc32(step.tb_frame.f_code.co_filename.encode(), position ^ step.tb_lineno)
         step = step.tb_next
-    return f"{where}:{type(error).__qualname__}:{hash(tuple(spots)) & 0xFFFFFFFFFFFF:x}"
+    return f"{where}:{type(error).__qualname__}:{position:08x}"
+
+
+def _is_machinery(filename: str) -> bool:
+    return filename.startswith((_USERS, _WORKER, "uvloop/"))
 
 
 def _line(error: BaseException) -> str:
@@ -83,8 +93,12 @@ def _line(error: BaseException) -> str:
     return f"{type(error).__qualname__}: {text}"[:500] if text else type(error).__qualname__
 
 
-def _text(error: BaseException) -> str:
-    text = "".join(traceback.format_exception(error))
+def traceback_text(error: BaseException) -> str:
+    """The traceback, without the frames of amoc's own machinery that lead to the scenario's code."""
+    first = error.__traceback__
+    while first is not None and _is_machinery(first.tb_frame.f_code.co_filename):
+        first = first.tb_next
+    text = "".join(traceback.format_exception(type(error), error, first))
     if len(text) > MOST_TEXT:
         text = f"{text[: MOST_TEXT // 2]}\n  …\n{text[-MOST_TEXT // 2 :]}"
     return text

@@ -13,7 +13,6 @@ from typing import Any
 from amoc import config
 from amoc.scenario import Scenario, Source, load
 from amoc.users.crowd import Crowd
-from amoc.users.errors import Failure
 
 __all__ = ["Session", "setup_data"]
 
@@ -56,12 +55,12 @@ class Session:
         """Run `setup()`, if there is one; returns its data."""
         return await _run(self.scenario.setup)
 
-    async def init(self, data: Any, loop: asyncio.AbstractEventLoop, failed_first: Callable[[Failure], None]) -> None:
+    async def init(self, data: Any, loop: asyncio.AbstractEventLoop) -> None:
         """Run `init()`; afterwards users may be planned."""
         global _data
         _data = data
         self._state = await _run(self.scenario.init)
-        self.crowd = Crowd(self.scenario, self._state, loop, failed_first)
+        self.crowd = Crowd(self.scenario, self._state, loop)
 
     async def terminate(self) -> None:
         """Run `terminate()`, with the state if it wants it."""

@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,7 +20,7 @@ import uvloop
 from amoc import metrics
 from amoc.control import Event, compress
 from amoc.errors import AmocError
-from amoc.users import Crowd, Failure, Session
+from amoc.users import Crowd, Session, traceback_text
 from amoc.worker import messages
 from amoc.worker.framing import FramedPipe
 from amoc.worker.logs import LogLines, PrintedLines
@@ -65,7 +64,7 @@ class Worker:
         self._loop = loop
         self._index = index
         self._pipe = FramedPipe(self._received, self._agent_gone)
-        self._watchdog = Watchdog(health, index)
+        self._watchdog = Watchdog(health, index, self._held_up)
         self._session: Session | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._cpu = time.process_time()
@@ -137,7 +136,7 @@ class Worker:
 
     async def _init(self, data: Any) -> None:
         assert self._session is not None
-        await self._session.init(data, self._loop, self._first_failure)
+        await self._session.init(data, self._loop)
         gc.collect()
         gc.freeze()  # modules and the scenario's tables: nothing in them is ever garbage
 
@@ -175,30 +174,28 @@ class Worker:
         crowd = self._crowd()
         if crowd is None:
             return
-        tally = crowd.tally()
-        delta = metrics.current().flush()
-        self._send(
-            messages.Report(
-                tally=tally,
-                ended=compress(crowd.take_ended()),
-                metrics=messages.encode(delta),
-                failures=crowd.errors.take(),
-                cpu=self._cpu_percent(),
-                rss=_resident(),
-                lag_ms=round(self._watchdog.take_lag() * 1000, 1),
-                late_ms=crowd.take_late_ms(),
-            )
-        )
+        lag = self._watchdog.take_lag()
+        report = self._figures(crowd, lag)
+        report.ended = compress(crowd.take_ended())
+        report.metrics = messages.encode(metrics.current().flush())
+        report.failures = crowd.errors.take()
+        report.late_ms = crowd.take_late_ms()
+        report.cpu = self._cpu_percent()
+        self._send(report)
+
+    def _held_up(self, held: float) -> messages.Report | None:
+        """What the watchdog's thread can report while the loop cannot: the counts as they stand."""
+        crowd = self._crowd()
+        return None if crowd is None else self._figures(crowd, held)
+
+    def _figures(self, crowd: Crowd, lag: float) -> messages.Report:
+        return messages.Report(crowd.tally(), rss=_resident(), lag_ms=round(lag * 1000, 1))
 
     def _cpu_percent(self) -> float:
         cpu, at = time.process_time(), time.monotonic()
         percent = 100 * (cpu - self._cpu) / max(at - self._cpu_at, 1e-6)
         self._cpu, self._cpu_at = cpu, at
         return round(percent, 1)
-
-    def _first_failure(self, failure: Failure) -> None:
-        text = f"user {failure.first_user} failed: {failure.text}\n{failure.traceback.rstrip()}"
-        self._happened(Event("error", time.time(), "ERROR", text, worker=self._index))
 
     def _loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -241,4 +238,4 @@ def _one_line(error: BaseException, step: str) -> str:
 
 
 def _trace(error: BaseException) -> str:
-    return "" if isinstance(error, AmocError) else "".join(traceback.format_exception(error))[-8000:]
+    return "" if isinstance(error, AmocError) else traceback_text(error)

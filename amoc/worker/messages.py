@@ -19,10 +19,12 @@ __all__ = [
     "Failed",
     "FromWorker",
     "Happened",
+    "Leg",
     "Legs",
     "Load",
     "Repace",
     "Report",
+    "Tally",
     "ToWorker",
     "decode_from_worker",
     "decode_to_worker",
@@ -100,17 +102,19 @@ class Failed(FromWorker, tag="failed"):
 class Report(FromWorker, tag="report"):
     """Once a second, and before each answer: counts, what ended, an encoded metrics delta, failures, figures.
 
+    While the loop is held up the watchdog sends one with the counts and figures alone.
+
     `cpu` is in percent of a core since the last report, `rss` in bytes, `lag_ms` the longest the loop was held up.
     """
 
     tally: Tally
-    ended: list[IdRange]
-    metrics: bytes
-    failures: list[Failure]
-    cpu: float
-    rss: int
-    lag_ms: float
-    late_ms: float
+    ended: list[IdRange] = []
+    metrics: bytes = b""
+    failures: list[Failure] = []
+    cpu: float = 0.0
+    rss: int = 0
+    lag_ms: float = 0.0
+    late_ms: float = 0.0
 
 
 class Dropped(FromWorker, tag="dropped"):

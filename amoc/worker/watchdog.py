@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 
 from amoc.control import Event
 from amoc.worker import messages
@@ -22,17 +23,22 @@ BLOCKED = 0.2  # seconds: what a user notices as a stall of the load
 TICK = 0.05
 LONG = 5.0  # a hold-up that goes on is reported again after this long, and then at doubling times
 MOST_FRAMES = 12
+_LOOP = os.path.join(os.path.dirname(__file__), "main.py")  # frames up to here are the loop's own
 
 
 class Watchdog:
     """`tick()` is to be called by the loop every `TICK` seconds; `lag` is its longest delay since `take_lag`."""
 
-    def __init__(self, health: socket.socket, index: int) -> None:
+    def __init__(self, health: socket.socket, index: int, counts: Callable[[float], messages.Report | None]) -> None:
         self._health = health
         self._index = index
+        self._counts = counts
         self._main = threading.main_thread().ident or 0
         self._last = time.monotonic()
         self._lag = 0.0
+        self._said = ""
+        self._said_at = 0.0
+        self._unsaid = 0
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
@@ -71,11 +77,32 @@ class Watchdog:
 
     def _report(self, held: float) -> None:
         frame = sys._current_frames().get(self._main)
-        stack = traceback.extract_stack(frame)[-MOST_FRAMES:] if frame is not None else []
-        spots = " < ".join(f"{os.path.basename(f.filename)}:{f.lineno} {f.name}" for f in reversed(stack))
-        text = f"worker {self._index}: the event loop is blocked for {held * 1000:.0f} ms at {spots}"
-        event = Event("blocked", time.time(), "WARNING", text, worker=self._index)
+        stack = traceback.extract_stack(frame) if frame is not None else traceback.StackSummary()
+        own = [i for i, f in enumerate(stack) if f.filename == _LOOP]
+        inner = stack[own[-1] + 1 if own else 0 :][-MOST_FRAMES:]
+        spots = " < ".join(f"{os.path.basename(f.filename)}:{f.lineno} {f.name}" for f in reversed(inner))
+        if not self._worth_saying(spots):
+            return
+        text = f"worker {self._index}: the event loop is blocked for {held * 1000:.0f} ms at {spots or '?'}"
+        if self._unsaid:
+            text += f" (and {self._unsaid} times more since this was last said)"
+        self._unsaid = 0
+        self._send(messages.Happened(Event("blocked", time.time(), "WARNING", text, worker=self._index)))
+        counts = self._counts(held)
+        if counts is not None:
+            self._send(counts)
+
+    def _worth_saying(self, spots: str) -> bool:
+        """Whether this place was not reported lately; a scenario that blocks in every user is one problem."""
+        now = time.monotonic()
+        if spots == self._said and now - self._said_at < LONG:
+            self._unsaid += 1
+            return False
+        self._said, self._said_at = spots, now
+        return True
+
+    def _send(self, message: messages.FromWorker) -> None:
         try:
-            self._health.send(messages.encode(messages.Happened(event)), socket.MSG_DONTWAIT)
+            self._health.send(messages.encode(message), socket.MSG_DONTWAIT)
         except OSError:  # the agent is slow or gone; the next look finds out
             pass
