@@ -69,9 +69,10 @@ class Drive:
         unsubscribe = self._context.subscribe(lambda event: self._view.log(console_line(event, colour=False)))
         try:
             await self._begin()
+            reason = ""
             if self.failure is None and not self.interrupted:
-                await self._watch_until_over()
-            await self._end()
+                reason = await self._watch_until_over()
+            await self._end("interrupted" if self.interrupted else reason)
         finally:
             unsubscribe()
             self._observe()
@@ -98,18 +99,22 @@ class Drive:
         except Failed as error:
             self.failure = error
 
-    async def _watch_until_over(self) -> None:
+    async def _watch_until_over(self) -> str:
+        """Watch; why it is over."""
         deadline = None if self.plan.duration is None else time.monotonic() + self.plan.duration
         while not self.interrupted and not _is_over(self.status):
             left = TICK if deadline is None else deadline - time.monotonic()
             if left <= 0:
-                return
+                return f"its duration of {self.plan.duration:g} s is over"
             await self._tick(timeout=min(left, TICK))
+        return "all users have ended"
 
-    async def _end(self) -> None:
-        """Stop gently; by force after a while or at the second signal."""
+    async def _end(self, reason: str) -> None:
+        """Stop gently; by force after a while or at the second signal. `reason` is for the report."""
         if self.status.get("state") not in ("running", "starting", "terminating"):
             return
+        master = self._context.master
+        master.reason = master.reason or reason
         stopping = asyncio.ensure_future(call(self._context, "local.stop"))
         deadline = time.monotonic() + GENTLE
         while not stopping.done() and self._signals < 2 and time.monotonic() < deadline:

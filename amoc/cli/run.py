@@ -100,7 +100,7 @@ def _exit_code(drive: Drive, outcome: Mapping[str, Any]) -> int:
         why = f"the run failed: {outcome['run'].get('reason')}"
     elif users["failed"] and not users["finished"] and users["failed"] >= drive.plan.users:
         first = max(outcome["errors"], key=lambda error: error["count"], default=None)
-        text = f", {first['count']} times with {first['type']}: {first['text']}" if first else ""
+        text = f", {first['count']} times with {first['text']}" if first else ""
         why = f"every user failed{text}"
     if why:
         print(f"amoc: {clean(why)}", file=sys.stderr)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from amoc.console.render import Shown
-from amoc.errors import AmocError
+from amoc.errors import AmocError, BadInput
 
 if TYPE_CHECKING:
     from amoc.operations import Operation
@@ -26,6 +26,10 @@ class _NotGiven:
 
     def __repr__(self) -> str:
         return "<none>"
+
+
+class NoSuchOperation(BadInput, AttributeError):
+    """What Python calls a missing attribute, and an operator a misspelt operation."""
 
 
 class Group:
@@ -43,7 +47,7 @@ class Group:
         return self.getdoc()
 
     def __getattr__(self, verb: str) -> Any:
-        raise AttributeError(f"{self._name} has no {verb!r}; it has: {', '.join(dir(self))}")
+        raise NoSuchOperation(f"{self._name} has no {verb!r}; it has: {', '.join(dir(self))}")
 
     def getdoc(self) -> str:
         """The functions with the first line of each one's text (also what IPython's `?` shows)."""
@@ -72,7 +76,7 @@ class Scenario(str):
     def getdoc(self) -> str:
         """What IPython's `?`, the console's `help` and the name itself show."""
         try:
-            shown = self._call("scenarios.info", (str(self),), {})
+            shown = Shown.of("scenarios.info", self._call("scenarios.info", (str(self),), {}))
         except AmocError as error:
             return f"scenario {str(self)!r}: {error}"
         return str(shown)

@@ -119,6 +119,8 @@ def encode(message: Request | Answer) -> bytes:
     """
     if isinstance(message, Request):
         message = Request(message.id, message.op, _plain(message.args), _plain(message.kwargs))
+    elif message.ok is not msgspec.UNSET:
+        message = Answer(id=message.id, ok=_plain(msgspec.to_builtins(message.ok)))
     try:
         return msgspec.json.encode(message) + b"\n"
     except UnicodeEncodeError:

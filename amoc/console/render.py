@@ -16,7 +16,7 @@ from amoc.console.lines import clean, console_line
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Shown", "config", "scenario", "status", "to_text", "users"]
+__all__ = ["Shown", "config", "nodes", "scenario", "status", "to_text", "users"]
 
 # In this order; those that are zero are left out, the first three always shown.
 _USERS = (
@@ -108,6 +108,13 @@ def users(reply: Mapping[str, Any]) -> Iterable[Any]:
     yield line
 
 
+def nodes(reply: Mapping[str, Any]) -> Iterable[Any]:
+    """`local.do`, `add`, `remove`, `stop`: a line per node, `local: users 1 to 10`."""
+    for node, done in reply.items():
+        words = [f"{name} {_ranges(value) if name == 'users' else value}" for name, value in done.items()]
+        yield f"{node}: {', '.join(words)}"
+
+
 def config(reply: Mapping[str, Any]) -> Iterable[Any]:
     """`config.all`: every setting with value, source, type and meaning."""
     table = _table("setting", "value", "from", "type", "meaning")
@@ -126,8 +133,8 @@ def scenario(reply: Mapping[str, Any], usage: str = "amoc_local.do({}, 1, 10)") 
 
     name = str(reply.get("name", "?"))
     yield Text.assemble((name, "bold"), f"  {reply.get('path', '')}")
-    if doc := clean(str(reply.get("doc") or "")):
-        yield Text(doc)
+    for line in str(reply.get("doc") or "").splitlines():
+        yield Text(clean(line))
     if settings := reply.get("settings"):
         table = _table("setting", "default", "type", "meaning")
         for setting in settings:
@@ -199,8 +206,8 @@ def _errors(errors: Iterable[Mapping[str, Any]]) -> Iterable[Any]:
     if errors:
         yield Text("\nerrors", "dim")
     for error in errors[:_ERRORS_SHOWN]:
-        text = clean(f"{error.get('type')} in {error.get('where')}: {error.get('text')}")
-        yield Text.assemble((f"  {error.get('count')} x ", "red"), f"{text} (first user {error.get('first_user')})")
+        where = f"(in {error.get('where')}, first user {error.get('first_user')})"
+        yield Text.assemble((f"  {error.get('count')} x ", "red"), clean(f"{error.get('text')} {where}"))
     if len(errors) > _ERRORS_SHOWN:
         yield Text(f"  and {len(errors) - _ERRORS_SHOWN} kinds more")
 
@@ -218,12 +225,22 @@ def _milliseconds(microseconds: Any) -> str:
     return "" if microseconds is None else f"{microseconds / 1000:.1f}"
 
 
+def _ranges(ranges: Iterable[tuple[int, int, int]]) -> str:
+    """Id ranges (first, last, step): `1 to 10`, `1 to 91 by 10`."""
+    words = [str(a) if a == b else f"{a} to {b}" if step == 1 else f"{a} to {b} by {step}" for a, b, step in ranges]
+    return ", ".join(words) or "none"
+
+
 def _duration(seconds: Any) -> str:
     return str(timedelta(seconds=int(seconds or 0)))
 
 
 _DRAWINGS: dict[str, Callable[[Mapping[str, Any]], Iterable[Any]]] = {
+    "local.add": nodes,
+    "local.do": nodes,
+    "local.remove": nodes,
     "local.status": status,
+    "local.stop": nodes,
     "local.users": users,
     "node.status": status,
     "config.all": config,

@@ -6,6 +6,7 @@ Runs in the console's process; everything it does to a test goes through its ses
 """
 
 import builtins
+import difflib
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from traitlets.config import Config
 
-from amoc.console.completion import SettingNames
+from amoc.console.completion import Names
 from amoc.console.lines import clean, console_line
 from amoc.console.names import Scenario, groups, is_free
 from amoc.console.node_dir import NodeDir
@@ -47,24 +48,33 @@ class Repl:
 
     def run(self, session: Session, table: Mapping[str, "Operation"], *, owner: bool) -> None:
         """Show the banner and the prompt until the operator leaves; does not end the session."""
-        shell = _Shell(config=_settings(self._node_dir), ipython_dir=str(self._node_dir.path / "ipython"))
+        shell = _Shell.instance(config=_settings(self._node_dir), ipython_dir=str(self._node_dir.path / "ipython"))
         shell.screen = self._screen
         if owner and sys.stdin.isatty():
             shell.may_leave = lambda: _may_leave(shell, session)
-        shell.set_custom_exc((AmocError, KeyboardInterrupt), self._show_error)
+        shell.set_custom_exc((AmocError, KeyboardInterrupt, NameError), self._show_error)
         shell.push(groups(table, session.call) | {"help": _help}, interactive=False)
         scenarios = _Scenarios(shell, session)
         scenarios.refresh()
         shell.events.register("pre_run_cell", scenarios.refresh)
-        shell.Completer.custom_matchers.append(_matcher(SettingNames(session.call)))
+        shell.Completer.custom_matchers.append(_matcher(Names(table, session.call)))
         print(_banner(session, scenarios.shown, sorted(f"amoc_{op.group}" for op in table.values())))
         shell.mainloop()
 
     def _show_error(
         self, shell: TerminalInteractiveShell, kind: Any, error: BaseException, trace: Any, tb_offset: Any = None
     ) -> None:
-        text = clean(str(error)) if isinstance(error, AmocError) else "interrupted; the node finishes what it was asked"
-        print(f"\x1b[31m{text}\x1b[0m" if self._colour else text)
+        """What an operator can do something about is one line; the rest keeps its traceback."""
+        if isinstance(error, AmocError):
+            text = str(error)
+        elif isinstance(error, KeyboardInterrupt):
+            text = "interrupted; what the node was asked already, it does"
+        elif trace.tb_next is not None and trace.tb_next.tb_next is not None:
+            shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+            return
+        else:  # a name that is misspelt in the line itself
+            text = f"{error}{_did_you_mean(error, shell.user_ns)}"
+        print(f"\x1b[31m{clean(text)}\x1b[0m" if self._colour else clean(text))
 
 
 class _Shell(TerminalInteractiveShell):
@@ -115,10 +125,12 @@ def _settings(node_dir: NodeDir) -> Config:
     config.HistoryManager.hist_file = str(node_dir.path / "history")
     config.TerminalInteractiveShell.confirm_exit = False  # `_Shell.ask_exit` asks when there is a reason
     config.TerminalInteractiveShell.term_title_format = "amoc {cwd}"
+    if os.environ.get("NO_COLOR"):
+        config.TerminalInteractiveShell.colors = "nocolor"
     return config
 
 
-def _may_leave(shell: TerminalInteractiveShell, session: Session) -> bool:
+def _may_leave(shell: _Shell, session: Session) -> bool:
     """Ask, if a test would end. A node that cannot be asked has no test to lose."""
     if not session.alive:
         return True
@@ -128,17 +140,25 @@ def _may_leave(shell: TerminalInteractiveShell, session: Session) -> bool:
         return True
     if state not in BUSY:
         return True
-    answer: bool = shell.ask_yes_no("leave and end the test? [y/N]", default="n", interrupt="n")
+    with shell.screen.held():
+        answer: bool = shell.ask_yes_no("leave and end the test? [y/N]", default="n", interrupt="n")
     return answer
 
 
-def _matcher(settings: SettingNames) -> Any:
-    @context_matcher(identifier="amoc settings")
+def _matcher(names: Names) -> Any:
+    @context_matcher(identifier="amoc names")
     def match(context: CompletionContext) -> SimpleMatcherResult:
-        found = settings.matches(context.text_until_cursor)
-        return {"completions": [SimpleCompletion(text=name, type="setting") for name in found]}
+        found = names.matches(context.text_until_cursor)
+        # At a setting's place nothing else is meant: Python's names would only be in the way.
+        return {"completions": [SimpleCompletion(text=name, type="param") for name in found], "suppress": bool(found)}
 
     return match
+
+
+def _did_you_mean(error: BaseException, names: Mapping[str, Any]) -> str:
+    wrong = getattr(error, "name", None)
+    close = difflib.get_close_matches(wrong, [name for name in names if not name.startswith("_")], 1) if wrong else []
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _help(*subjects: Any) -> None:

@@ -32,6 +32,7 @@ class Screen:
         self._lines: deque[str] = deque()
         self._lost = 0
         self._announced = False
+        self._held = False
         self._lock = threading.Lock()
 
     def show(self, line: str) -> None:
@@ -41,6 +42,8 @@ class Screen:
                 self._lines.popleft()
                 self._lost += 1
             self._lines.append(line)
+            if self._held:
+                return
             if self._app is None:
                 self._write()
             else:
@@ -58,6 +61,17 @@ class Screen:
         finally:
             with self._lock:
                 self._app = None
+                self._write()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Around a question that is not asked by `prompting`: lines wait until it is answered."""
+        self._held = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held = False
                 self._write()
 
     def _started(self) -> None:

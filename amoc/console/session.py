@@ -40,6 +40,8 @@ class Session(ABC):
         self._lock = threading.RLock()
         self._connection: Connection | None = None
         self._leaving = False
+        # What was started from here, as far as this console knows.
+        self._test: str | None = None
 
     @property
     def pid(self) -> int | None:
@@ -54,10 +56,19 @@ class Session(ABC):
     def call(self, op: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         """Carry out an operation in the node. Raises AmocError, each of one line."""
         connection = self.connected()
+        before = self._test
+        if op.endswith(".do"):
+            self._test = "{scenario}, users {first} to {last}".format_map(_Given(args, kwargs or {}))
         try:
-            return connection.call(op, args, kwargs)
+            reply = connection.call(op, args, kwargs)
         except NodeGone:
             raise Failed(f"{op}: the node ended before it answered; {self.remedy}") from None
+        except AmocError:
+            self._test = before
+            raise
+        if op.endswith(".stop"):
+            self._test = None
+        return reply
 
     def connected(self) -> Connection:
         """The connection to the node; a new one if need be."""
@@ -82,6 +93,11 @@ class Session(ABC):
     def _reach(self) -> Connection:
         """A new connection; the lock is held."""
 
+    def _loss(self) -> str:
+        """What is lost with the node."""
+        test, self._test = self._test, None
+        return f"its test is lost ({test})" if test else "its test, if one ran, is lost"
+
     def _say(self, text: str, level: str) -> None:
         self._tell({"event": "node", "time": time.time(), "level": level, "logger": "amoc", "text": text})
 
@@ -96,7 +112,7 @@ class Guest(Session):
 
     def _lost(self, farewell: str | None) -> None:
         if not self._leaving:
-            how = farewell or "it left without a word (killed?) and its test is lost"
+            how = farewell or f"it left without a word (killed?), {self._loss()}"
             self._say(f"the node (pid {self.pid}) is gone: {how}; {self.remedy}", "ERROR")
 
 
@@ -140,7 +156,7 @@ class Owner(Session):
         if child.process.returncode == 0:
             self._say(f"the node (pid {pid}) has ended: {farewell}; the next call starts another", "WARNING")
             return
-        how = f"the node (pid {pid}) {how_ended(child.process.returncode)}, its test is lost"
+        how = f"the node (pid {pid}) {how_ended(child.process.returncode)}, {self._loss()}"
         if time.monotonic() - self._born < MIN_LIFE:
             self._say(f"{how}; it was young, so only the next call starts another", "ERROR")
             return
@@ -151,6 +167,16 @@ class Owner(Session):
             self._say(f"{error}; the next call tries again", "ERROR")
         else:
             self._say(f"a new node is ready (pid {self.pid}), no test runs", "INFO")
+
+
+class _Given(dict[str, Any]):
+    """The arguments of `do` by name, however they were given; a question mark for one that is missing."""
+
+    def __init__(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        super().__init__({**dict(zip(("scenario", "first", "last"), args, strict=False)), **kwargs})
+
+    def __missing__(self, name: str) -> str:
+        return "?"
 
 
 def _ended(child: Child, timeout: float) -> bool:

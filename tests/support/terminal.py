@@ -117,9 +117,10 @@ class Shell:
 
     def run(self, line: str) -> str:
         """Type `line` and Enter; what is shown until the next prompt, without the echo."""
+        echo = f"In [{self._number}]: {line}"
         self.type(line + "\r")
         shown = self.prompt()
-        return shown.rpartition(line)[2].strip("\n")
+        return shown.rpartition(echo if echo in shown else line)[2].strip("\n")
 
     def run_until(self, line: str, pattern: str) -> str:
         """Run `line` again and again until what it shows has `pattern`: what workers tell once a second."""
