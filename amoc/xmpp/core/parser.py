@@ -1,232 +1,103 @@
-"""Bytes of one XML stream in, stream header, stanzas and stream end out.
+"""Bytes of one XML stream in, stream header, stanzas and stream end out, for next to no memory.
 
-Theory of operation. Expat is the only tokenizer; its callbacks build light elements. Nothing is handed
-out while expat is inside a call: `feed` returns what the bytes completed, in order, so that a handler's
-exception cannot break the parser and whoever feeds may throw the parser away between two events.
-Everything XMPP forbids (RFC 6120, 11.1: comments, processing instructions, DTDs, entities) and every limit
-ends the stream as one last `BadXml` event; after it, and after the stream's end, bytes are ignored.
+Theory of operation. An expat instance is 10 to 15 KiB, most of what an idle connection would cost, and between
+two stanzas it holds nothing but what the stream's header has declared, which is the same in nearly all streams.
+So one expat, kept open inside such a header, is shared by all connections of the process: it is given a read
+that looks complete, and has to be between stanzas again behind it. When that turns out otherwise (the read
+ended inside a stanza, or was no XML at all) the shared expat is thrown away and the bytes are parsed again by
+one that belongs to the connection, until that is between stanzas. So a bad peer hurts only itself, and events
+come out exactly as if every connection had its own parser. Nothing is handed out from inside expat, so that
+the first, vain attempt leaves no trace.
 """
 
-from dataclasses import dataclass
-from typing import Final, NoReturn
-from xml.parsers import expat
+from typing import Final
 
-from amoc.xmpp.core.element import Element
+from amoc.xmpp.core import namespaces as ns
+from amoc.xmpp.core.tokenizer import BadXml, Event, StreamEnd, StreamHeader, Tokenizer, too_many_names
 
-__all__ = ["MAX_DEPTH", "MAX_STANZA_SIZE", "BadXml", "Event", "StreamEnd", "StreamHeader", "StreamParser"]
+__all__ = ["MAX_STANZA_SIZE", "BadXml", "Event", "StreamEnd", "StreamHeader", "StreamParser"]
 
 # Bytes. ejabberd's and MongooseIM's default for c2s is 64 KiB, Prosody's 256 KiB: we take the larger one.
 MAX_STANZA_SIZE: Final = 262_144
-# Elements inside one another. The deepest known protocol (archived pubsub items in forwards) needs about 12.
-MAX_DEPTH: Final = 100
-# Distinct names kept for sharing; a peer that invents names must not fill the process's memory.
-_MAX_NAMES: Final = 10_000
+# Bytes for which a shared expat is used: it never forgets a name, and a new one costs 20 µs.
+_RECYCLE: Final = 4_194_304
 
-_XML_NS = "http://www.w3.org/XML/1998/namespace "
-
-_interned: dict[str, str] = {}  # expat's names, shared by all parsers of the process
-_names: dict[str, tuple[str, str]] = {}  # "namespace name" as expat gives it -> (name, namespace)
+_USUAL: Final = {"": ns.CLIENT, "stream": ns.STREAM}
+_HEADER: Final = f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}'>".encode()
+_FOOTER: Final = b"</stream:stream>"
 
 
-@dataclass(frozen=True, slots=True)
-class StreamHeader:
-    """The peer's <stream:stream>: the root, its attributes, the prefixes it declares ("" the default)."""
-
-    name: str
-    ns: str
-    attrs: dict[str, str]
-    prefixes: dict[str, str]
+def _inside(limit: int) -> Tokenizer:
+    """A tokenizer that is inside a stream as usual."""
+    tokenizer = Tokenizer(limit)
+    tokenizer.feed(_HEADER)
+    return tokenizer
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEnd:
-    """The peer's </stream:stream>."""
+class _Shared:
+    """The one tokenizer that all connections use while they are between stanzas."""
+
+    __slots__ = ("_tokenizer",)
+
+    def __init__(self) -> None:
+        self._tokenizer = _inside(MAX_STANZA_SIZE)
+
+    def feed(self, data: bytes, limit: int) -> list[Event] | None:
+        """The stanzas of `data`, or None if it is not just whole stanzas: then it has to be parsed elsewhere."""
+        tokenizer = self._tokenizer
+        tokenizer.limit = limit
+        events = tokenizer.feed(data)
+        if tokenizer.between(data):
+            if tokenizer.fed > _RECYCLE or too_many_names():
+                self._tokenizer = _inside(limit)
+            return events
+        tokenizer.close()
+        self._tokenizer = _inside(limit)
+        return None
 
 
-@dataclass(frozen=True, slots=True)
-class BadXml:
-    """The peer's bytes are no stream: a stream error condition (RFC 6120, 4.9.3) and what was seen."""
-
-    condition: str
-    text: str
-
-
-Event = StreamHeader | StreamEnd | BadXml | Element
-
-
-class _Refused(Exception):
-    """Leaves an expat callback with the condition and the text of a BadXml."""
+_shared: Final = _Shared()
+_CLOSED: Final = Tokenizer(MAX_STANZA_SIZE)
+_CLOSED.close()
 
 
 class StreamParser:
     """The parser of one stream. A restarted stream (after TLS or SASL) needs a new one."""
 
-    __slots__ = (
-        "_boundary",
-        "_events",
-        "_expat",
-        "_fed",
-        "_limit",
-        "_prefixes",
-        "_stack",
-        "_started",
-        "_text",
-    )
+    __slots__ = ("_limit", "_own", "_usual")
 
     def __init__(self, max_stanza_size: int = MAX_STANZA_SIZE) -> None:
         self._limit = max_stanza_size
-        self._fed = 0  # bytes so far
-        self._boundary = 0  # offset from which the unfinished stanza is measured (its own end tag is free)
-        self._events: list[Event] = []
-        self._stack: list[Element] = []  # the open elements below the root
-        self._text: list[str] = []  # text since the last tag; expat cuts it at newlines and references
-        self._started = False
-        self._prefixes: dict[str, str] = {}
-        if len(_interned) > _MAX_NAMES or len(_names) > _MAX_NAMES:
-            _interned.clear()
-            _names.clear()
-        # a space cannot occur in a namespace name, so expat refuses one that would confuse us
-        parser = expat.ParserCreate("utf-8", " ", _interned)
-        parser.buffer_text = False  # its buffer would cost memory in each connection
-        if hasattr(parser, "SetReparseDeferralEnabled"):  # expat >= 2.6
-            parser.SetReparseDeferralEnabled(False)  # else a stanza split across reads comes late
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._characters
-        parser.StartNamespaceDeclHandler = self._prefix
-        parser.XmlDeclHandler = self._declaration
-        parser.StartDoctypeDeclHandler = self._doctype
-        parser.CommentHandler = self._comment
-        parser.ProcessingInstructionHandler = self._instruction
-        self._expat = parser
+        self._own: Tokenizer | None = Tokenizer(max_stanza_size)  # None: between stanzas, the shared one will do
+        self._usual = False  # the header has declared what the shared one's has
 
     def feed(self, data: bytes) -> list[Event]:
         """Parse the next bytes; return the events they complete, a `BadXml` being the last one ever."""
-        events: list[Event] = []
-        if self._expat is _CLOSED:
-            return events
-        self._events = events
-        try:
-            self._expat.Parse(data, False)
-        except expat.ExpatError as error:
-            at = f"line {error.lineno}, column {error.offset}"
-            self._bad("not-well-formed", f"{expat.errors.messages.get(error.code, 'not XML')}, {at}")
-        except _Refused as refused:
-            self._bad(*refused.args)
-        else:
-            self._fed += len(data)
-            if self._fed - self._boundary > self._limit:
-                self._bad("policy-violation", f"a stanza is larger than {self._limit} bytes")
+        own = self._own
+        if own is None:
+            if data.endswith(b">") and not data.endswith(_FOOTER):
+                events = _shared.feed(data, self._limit)
+                if events is not None:
+                    return events
+            elif data.isspace():  # keep-alive
+                return []
+            own = self._own = _inside(self._limit)
+        events = own.feed(data)
+        for event in events:
+            if type(event) is StreamHeader:
+                self._usual = event.prefixes == _USUAL
+        if self._usual and own.between(data):
+            own.close()
+            self._own = None
         return events
+
+    @property
+    def own(self) -> bool:
+        """Whether it holds an expat of its own now."""
+        return self._own is not None and self._own is not _CLOSED
 
     def close(self) -> None:
         """Ignore all further bytes and free expat's memory."""
-        self._expat = _CLOSED
-        self._stack = []
-        self._text = []
-
-    def _bad(self, condition: str, text: str) -> None:
-        if self._expat is not _CLOSED:  # after the stream's end nothing can be bad any more
-            self._events.append(BadXml(condition, text))
-            self.close()
-
-    # -- expat's callbacks ----------------------------------------------------------------------------
-
-    def _start(self, raw: str, attrs: dict[str, str]) -> None:
-        name, ns = _names.get(raw) or _split(raw)
-        for key in attrs:
-            if " " in key:
-                attrs = _plain(attrs)
-                break
-        stack = self._stack
-        if not self._started:
-            self._header(name, ns, attrs)
-            return
-        element = _new(Element)
-        element.name = name
-        element.ns = ns
-        element.attrs = attrs
-        element.children = []
-        if stack:
-            parent = stack[-1].children
-            if self._text:
-                parent.append("".join(self._text))
-                self._text.clear()
-            parent.append(element)
-            if len(stack) >= MAX_DEPTH:
-                raise _Refused("policy-violation", f"elements are nested deeper than {MAX_DEPTH}")
-        else:
-            self._boundary = self._expat.CurrentByteIndex
-        stack.append(element)
-
-    def _end(self, raw: str) -> None:
-        stack = self._stack
-        if not stack:
-            self._events.append(StreamEnd())
-            self.close()
-            return
-        element = stack.pop()
-        if self._text:
-            element.children.append("".join(self._text))
-            self._text.clear()
-        if not stack:
-            index = self._expat.CurrentByteIndex
-            if index - self._boundary > self._limit:
-                raise _Refused("policy-violation", f"a stanza is larger than {self._limit} bytes")
-            self._boundary = index
-            self._events.append(element)
-
-    def _characters(self, text: str) -> None:
-        if self._stack:
-            self._text.append(text)
-        elif text.isspace():  # keep-alive between stanzas
-            self._boundary = self._expat.CurrentByteIndex
-        else:
-            raise _Refused("bad-format", f"text between stanzas: {text[:20]!r}")
-
-    def _header(self, name: str, ns: str, attrs: dict[str, str]) -> None:
-        self._started = True
-        self._boundary = self._expat.CurrentByteIndex
-        self._expat.StartNamespaceDeclHandler = None
-        self._events.append(StreamHeader(name, ns, attrs, self._prefixes))
-        self._prefixes = {}
-
-    def _prefix(self, prefix: str | None, uri: str) -> None:
-        self._prefixes[prefix or ""] = uri
-
-    def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
-        if encoding is not None and encoding.lower() != "utf-8":
-            raise _Refused("unsupported-encoding", encoding)
-
-    def _doctype(self, *_: object) -> NoReturn:
-        raise _Refused("restricted-xml", "a document type declaration")
-
-    def _comment(self, _: str) -> NoReturn:
-        raise _Refused("restricted-xml", "a comment")
-
-    def _instruction(self, *_: object) -> NoReturn:
-        raise _Refused("restricted-xml", "a processing instruction")
-
-
-_new = Element.__new__
-_CLOSED: Final = expat.ParserCreate()  # stands for the parser of a closed stream
-
-
-def _split(raw: str) -> tuple[str, str]:
-    """("name", "namespace") of expat's "namespace name", remembered."""
-    ns, _, name = raw.rpartition(" ")
-    _names[raw] = name, ns
-    return name, ns
-
-
-def _plain(attrs: dict[str, str]) -> dict[str, str]:
-    """The attributes with expat's "namespace name" as "xml:name" or "{namespace}name"."""
-    plain = {}
-    for key, value in attrs.items():
-        if key.startswith(_XML_NS):
-            key = "xml:" + key[len(_XML_NS) :]
-        elif " " in key:
-            ns, _, name = key.rpartition(" ")
-            key = f"{{{ns}}}{name}"
-        plain[key] = value
-    return plain
+        if self._own is not None:
+            self._own.close()
+        self._own = _CLOSED

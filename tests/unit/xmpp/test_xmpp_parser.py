@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amoc.xmpp.core.element import Element
-from amoc.xmpp.core.parser import MAX_DEPTH, BadXml, Event, StreamEnd, StreamHeader, StreamParser
+from amoc.xmpp.core.parser import BadXml, Event, StreamEnd, StreamHeader, StreamParser
+from amoc.xmpp.core.tokenizer import MAX_DEPTH, Tokenizer
 from tests.unit.xmpp.reference import stanzas_of
-from tests.unit.xmpp.samples import OPEN, STREAM
+from tests.unit.xmpp.samples import OPEN, STANZAS, STREAM
 
 
 def parse(*chunks: bytes, limit: int = 100_000) -> list[Event]:
@@ -189,7 +190,7 @@ def test_depth_is_limited() -> None:
 
 
 def test_names_that_a_peer_invents_do_not_stay() -> None:
-    from amoc.xmpp.core import parser as module
+    from amoc.xmpp.core import tokenizer as module
 
     for batch in range(3):
         events = parse(OPEN.encode(), *(f"<m{batch}x{number}/>".encode() for number in range(6000)), limit=10**7)
@@ -205,13 +206,150 @@ def test_text_in_many_pieces_is_one_string() -> None:
     assert message.children == [body]
 
 
-def test_a_closed_parser_is_freed_without_the_collector() -> None:
+# -- one expat for all -----------------------------------------------------------------------------------
+
+
+def opened() -> StreamParser:
+    """A parser between two stanzas."""
+    parser = StreamParser(100_000)
+    parser.feed(OPEN.encode() + b"<presence/>")
+    assert not parser.own
+    return parser
+
+
+def test_between_stanzas_no_connection_has_an_expat_of_its_own() -> None:
+    parser = opened()
+    for text in STANZAS:
+        assert len(parser.feed(text.encode())) == 1
+        assert not parser.own, text
+        assert parser.feed(b" \n") == []
+        assert len(parser.feed(b"<presence/>\n ")) == 1
+        assert not parser.own
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "<message a='>",
+        "<message a='1' b='/>",
+        "<presence/><message a='>",
+        "<presence/> <message a='>",
+        "<presence/>\n<message a='1'",
+        "<presence><a/>",
+        "<message><body>",
+        "<message><![CDATA[</message>",
+        "<message><![CDATA[x]]>",
+        "<message",
+        "<",
+    ],
+)
+def test_what_only_looks_complete(rest: str) -> None:
+    whole = next(text for text in COMPLETIONS if text.startswith(rest))
+    wanted = stanzas_of((OPEN + whole + "</stream:stream>").encode())
+    parser, other = opened(), opened()
+    events = parser.feed(rest.encode())
+    assert parser.own
+    assert other.feed(b"<message id='other'/>") == [Element("{jabber:client}message", {"id": "other"})]
+    assert not other.own
+    events += parser.feed(whole[len(rest) :].encode())
+    assert events == wanted
+
+
+COMPLETIONS = [
+    "<message a='>'/>",
+    "<message a='1' b='/>'>x</message>",
+    "<presence/><message a='>'><b/></message>",
+    "<presence/> <message a='>'><b/></message>",
+    "<presence/>\n<message a='1'/>",
+    "<presence><a/></presence>",
+    "<message><body>\u00e9</body></message>",
+    "<message><![CDATA[</message>]]></message>",
+    "<message><![CDATA[x]]></message>",
+]
+
+
+@pytest.mark.parametrize(
+    "bad", ["<a></b>", "</stream:stream>", "</other>", "hello>", "<!-- -->", "<?php?>", "<!DOCTYPE x>"]
+)
+def test_a_bad_peer_hurts_only_itself(bad: str) -> None:
+    for before in ("", "<presence/>"):
+        parser, other = opened(), opened()
+        events = parser.feed((before + bad).encode())
+        assert len(stanzas(events)) == (1 if before else 0)
+        assert isinstance(events[-1], BadXml | StreamEnd)
+        assert parser.feed(b"<presence/>") == []
+        assert other.feed(b"<presence/>") == [Element("{jabber:client}presence")]
+
+
+def test_each_connection_has_its_own_limit() -> None:
+    small, large = StreamParser(1000), opened()
+    small.feed(OPEN.encode() + b"<presence/>")
+    (event,) = small.feed(stanza_of(5000))
+    assert isinstance(event, BadXml)
+    assert event.condition == "policy-violation"
+    assert len(stanzas(large.feed(stanza_of(5000)))) == 1
+
+
+def test_a_header_with_other_prefixes_keeps_its_own_expat() -> None:
+    parser = StreamParser()
+    parser.feed(OPEN.replace("xmlns=", "xmlns:x='urn:x' xmlns=").encode() + b"<presence/>")
+    assert parser.own
+    (stanza,) = parser.feed(b"<message><x:y/></message>")
+    assert isinstance(stanza, Element)
+    assert stanza.find("y", "urn:x") is not None
+    (event,) = opened().feed(b"<message><x:y/></message>")
+    assert isinstance(event, BadXml)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.lists(elements(2), max_size=4), min_size=2, max_size=4), st.integers(0, 2**32))
+def test_many_connections_in_turn(made: list[list[Element]], seed: int) -> None:
+    chance = random.Random(seed)
+    streams = [(OPEN + " ".join(map(str, stanzas)) + "</stream:stream>").encode() for stanzas in made]
+    left = list(streams)
+    parsers = [StreamParser() for _ in streams]
+    events: list[list[Event]] = [[] for _ in streams]
+    while any(left):
+        at = chance.randrange(len(streams))
+        end = left[at].find(b">", chance.randrange(len(left[at]) + 1)) + 1  # reads mostly end with a tag
+        size = end if end and chance.random() < 0.8 else chance.randrange(len(left[at]) + 1)
+        events[at] += parsers[at].feed(left[at][:size])
+        left[at] = left[at][size:]
+    for stream, found in zip(streams, events, strict=True):
+        assert stanzas(found) == stanzas_of(stream)
+        assert isinstance(found[-1], StreamEnd)
+
+
+def test_the_shared_expat_is_renewed_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    from amoc.xmpp.core import parser as module
+
+    monkeypatch.setattr(module, "_RECYCLE", 10_000)
+    parser, seen = opened(), {id(module._shared._tokenizer): module._shared._tokenizer}
+    for _ in range(50):
+        assert len(parser.feed(stanza_of(1000))) == 1
+        seen[id(module._shared._tokenizer)] = module._shared._tokenizer
+    assert 4 <= len(seen) <= 7
+
+
+def test_what_is_closed_is_freed_without_the_collector() -> None:
+    def living() -> int:
+        return sum(type(thing) is Tokenizer for thing in gc.get_objects())
+
+    opened()
     gc.collect()
     gc.disable()
     try:
+        before = living()
         parser = StreamParser()
         parser.feed(OPEN.encode() + b"<message>")
+        assert living() == before + 1
         parser.close()
-        assert len(gc.get_referrers(parser)) <= 1
+        assert living() == before
+        parser = opened()
+        assert living() == before
+        parser.feed(b"<presence><a/>")
+        assert living() == before + 1
+        parser.feed(b"</presence>")
+        assert living() == before
     finally:
         gc.enable()
