@@ -50,9 +50,7 @@ async def test_sessions_and_messages_are_counted_exactly(server: Server) -> None
         send(a, "nobody@localhost")  # comes back
         await server.until(lambda now: (now - before).messages_out == 10 and (now - before).errors_out == 1)
     after = await server.until(lambda now: now.sessions == 0)
-    assert after - before == Counts(
-        opened=2, closed=2, messages_in=11, messages_out=10, errors_in=0, errors_out=1
-    )
+    assert after - before == Counts(opened=2, closed=2, messages_in=11, messages_out=10, errors_in=0, errors_out=1)
     assert server.sessions() == []
 
 
