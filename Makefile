@@ -9,6 +9,8 @@ MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# deleted when the versions are to be renewed
+CONSTRAINTS := $(wildcard constraints.txt)
 PYTHON ?=
 ARGS ?=
 
@@ -39,7 +41,6 @@ types: $(INSTALLED) ## types, by mypy
 	$(BIN)/mypy $(ARGS)
 
 bench: $(INSTALLED) ## figures: memory, punctuality, cost of metrics (ARGS=-h shows which)
-	[ -e bench/__main__.py ] || { echo "make bench: there are no benchmarks in bench/ yet" >&2; exit 2; }
 	$(BIN)/python -m bench $(ARGS)
 
 docs: $(INSTALLED) ## check that the documentation is complete and that what it shows works
@@ -62,7 +63,7 @@ clean: ## remove .venv, caches and build results; results of tests (.amoc) stay
 	rm -rf $(VENV) build dist _rel .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): pyproject.toml constraints.txt scenarios/requirements.txt
+$(INSTALLED): pyproject.toml $(CONSTRAINTS) scenarios/requirements.txt
 	python=
 	for candidate in $(PYTHON) python3 python3.13 python3.12 python3.11; do
 	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -86,6 +87,6 @@ $(INSTALLED): pyproject.toml constraints.txt scenarios/requirements.txt
 	fi
 	echo "installing amoc into $(VENV) with $$("$$python" --version)"
 	"$$python" -m venv $(VENV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check \
+	$(if $(CONSTRAINTS),PIP_CONSTRAINT=$(CONSTRAINTS)) $(BIN)/pip install --quiet --disable-pip-version-check \
 	  --editable '.[dev]' --requirement scenarios/requirements.txt
 	touch $@
