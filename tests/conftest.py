@@ -1,6 +1,6 @@
 """Rules for every test: a printed seed, nothing left behind, no silent skip in CI.
 
-* Random numbers are seeded per test from one seed, printed at the top; `AMOC_TEST_SEED=N` repeats a run.
+* Random numbers are seeded per test from one seed, printed at the top; `TEST_SEED=N` repeats a run.
 * A test fails when it leaves a task, thread, socket or process behind (`tests/support/leaks.py`).
 * asyncio's debug mode is on in the event loops of `tests/unit`.
 * With `CI` set, skipping a test of a real server (markers `ejabberd`, `prosody`) is a failure.
@@ -21,14 +21,14 @@ pytest_plugins = ["tests.support.servers.fixtures"]
 
 UNIT = Path(__file__).parent / "unit"
 REAL_SERVERS = ("ejabberd", "prosody")
-SEED = int(os.environ.get("AMOC_TEST_SEED") or random.SystemRandom().randrange(2**32))
+SEED = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(2**32))
 
 os.environ[leaks.MARK] = uuid.uuid4().hex
 
 
 def pytest_report_header() -> str:
     """The seed, for a repetition."""
-    return f"random seed: {SEED} (AMOC_TEST_SEED={SEED} repeats it)"
+    return f"random seed: {SEED} (TEST_SEED={SEED} repeats it)"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -112,7 +112,7 @@ def test_a_skipped_real_server_is_a_failure_in_ci(tmp_path: Path) -> None:
 def test_a_seed_repeats_the_random_numbers(tmp_path: Path) -> None:
     test = "def test_{}():\n    print('number', random.random())\n    assert False\n"
     source = "import random\n" + test.format("one") + test.format("two")
-    outputs = [run_pytest(tmp_path, source, AMOC_TEST_SEED="7")[1] for _ in range(2)]
+    outputs = [run_pytest(tmp_path, source, TEST_SEED="7")[1] for _ in range(2)]
     (one, two), again = ([line for line in output.splitlines() if line.startswith("number")] for output in outputs)
     assert one != two
     assert again == [one, two]
