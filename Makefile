@@ -43,9 +43,9 @@ types: $(INSTALLED) ## types, by mypy
 bench: $(INSTALLED) ## figures: memory, punctuality, cost of metrics (ARGS=-h shows which)
 	$(BIN)/python -m bench $(ARGS)
 
-docs: $(INSTALLED) ## check that the documentation is complete and that what it shows works
-	[ -d tests/docs ] || { echo "make docs: there are no tests of the documentation in tests/docs yet" >&2; exit 2; }
-	$(BIN)/pytest tests/docs $(ARGS)
+docs: $(INSTALLED) ## check the documentation: links, completeness, and that what it shows works
+	shopt -s globstar
+	$(BIN)/pytest tests/**/test_*_docs.py $(ARGS)
 
 rel: ## a release that needs no internet: not built yet
 	echo "make rel: there is no release yet; run amoc from this checkout (make install, then .venv/bin/amoc)" >&2
