@@ -83,7 +83,6 @@ def _run(commands: Any) -> None:
     run.add_argument("--repeat-num", type=_value(values.repetitions), metavar="N", help="repetitions per user")
     run.add_argument(
         "--server",
-        type=_value(values.address),
         metavar="HOST[:PORT]",
         help="the XMPP server; `embedded` starts amoc's own small one for this run",
     )

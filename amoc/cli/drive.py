@@ -1,10 +1,11 @@
 """One test from its start to its end, watched once a second.
 
 It ends when all users have ended, after its duration, or on a signal: the first (Ctrl+C) asks the users to
-end, the second ends them at once.
+end, the second ends them at once, the third leaves without looking back.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +14,14 @@ from typing import Any
 from amoc.cli.live import LiveView
 from amoc.cli.loop import on_signals
 from amoc.console.lines import console_line
-from amoc.errors import AmocError, Failed
+from amoc.errors import BadInput, Failed
 from amoc.operations import Context, call
 from amoc.report import Course
 
 __all__ = ["Drive", "Plan"]
 
 TICK = 1.0
+INTERRUPTED = 130
 # How long users may take to close their connections when the test ends; then their tasks are not waited for.
 GENTLE = 15.0
 
@@ -80,8 +82,13 @@ class Drive:
     def _on_signal(self) -> None:
         self._signals += 1
         self._signalled.set()
-        text = "ending the test; Ctrl+C again does not wait for the users" if self._signals == 1 else "ending at once"
-        self._view.log(text)
+        if self._signals == 1:
+            self._view.log("ending the test; Ctrl+C again does not wait for the users")
+        elif self._signals == 2:
+            self._view.log("ending at once")
+        else:  # something hangs: workers and server end by themselves when this process is gone
+            self._view.close()
+            os._exit(INTERRUPTED)
 
     async def _begin(self) -> None:
         """Start the test; a signal meanwhile takes the start back."""
@@ -92,7 +99,9 @@ class Drive:
             await self._tick(starting)
         if not starting.done():
             starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
+            while not starting.done() and self._signals < 2:
+                await self._tick(starting)
+            starting.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody else asks for it
             return
         try:
             starting.result()
@@ -119,11 +128,13 @@ class Drive:
         deadline = time.monotonic() + GENTLE
         while not stopping.done() and self._signals < 2 and time.monotonic() < deadline:
             await self._tick(stopping)
-        if not stopping.done():
-            await call(self._context, "local.stop", kwargs={"force": True})
         try:
+            if not stopping.done():
+                await call(self._context, "local.stop", kwargs={"force": True})
             await stopping
-        except AmocError as error:
+        except BadInput:
+            pass  # it has ended meanwhile
+        except Failed as error:
             self._view.log(str(error))
 
     async def _tick(self, *until: asyncio.Future[Any], timeout: float = TICK) -> None:
@@ -140,7 +151,8 @@ class Drive:
         status = self._context.master.status()
         self.status = status
         self.course.observe(status)
-        self._view.update(status)
+        if status["state"] != "idle":
+            self._view.update(status)
 
 
 def _is_over(status: Mapping[str, Any]) -> bool:

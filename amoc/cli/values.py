@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["address", "assignment", "count", "duration", "milliseconds", "port", "repetitions"]
+__all__ = ["assignment", "count", "duration", "milliseconds", "port", "repetitions"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 # What fits into the ids of users, and more than any machine starts.
@@ -49,14 +49,6 @@ def assignment(text: str) -> tuple[str, str]:
     if not equals or not name.isidentifier():
         raise ValueError(f"{text!r} is not NAME=VALUE")
     return name, value
-
-
-def address(text: str) -> str:
-    """HOST or HOST:PORT, `[address]:PORT` for IPv6; returned as it is."""
-    match = re.fullmatch(r"(\[[0-9a-fA-F:.%\w]+\]|[^\s:\[\]/@]+)(?::(\d+))?", text)
-    if match is None or (match[2] is not None and not 1 <= int(match[2]) <= 65535):
-        raise ValueError(f"{text!r} is not HOST[:PORT]")
-    return text
 
 
 def port(text: str) -> int:

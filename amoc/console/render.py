@@ -16,7 +16,7 @@ from amoc.console.lines import clean, console_line
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Shown", "config", "nodes", "scenario", "status", "to_text", "users"]
+__all__ = ["Shown", "changed", "config", "nodes", "scenario", "status", "to_text", "users"]
 
 # In this order; those that are zero are left out, the first three always shown.
 _USERS = (
@@ -66,7 +66,15 @@ def to_text(parts: Iterable[Any], *, width: int | None = None, colour: bool | No
     out = io.StringIO()
     terminal = sys.stdout.isatty() if colour is None else colour
     width = width or shutil.get_terminal_size((120, 24)).columns
-    console = Console(file=out, width=width, force_terminal=terminal, highlight=False, soft_wrap=not terminal)
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=terminal,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=not terminal,
+    )
     for part in parts:
         console.print(part)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n"))
@@ -125,6 +133,12 @@ def config(reply: Mapping[str, Any]) -> Iterable[Any]:
         value = "" if source == "unset" else clean(repr(entry.get("value")))
         table.add_row(name, entry.get("error") or value, source, str(entry.get("type", "")), entry.get("doc", ""))
     yield table
+
+
+def changed(reply: Mapping[str, Any]) -> Iterable[Any]:
+    """`config.set`: a line per setting, `interarrival = 10.0`."""
+    for name, value in reply.items():
+        yield f"{name} = {clean(repr(value))}"
 
 
 def scenario(reply: Mapping[str, Any], usage: str = "amoc_local.do({}, 1, 10)") -> Iterable[Any]:
@@ -244,5 +258,6 @@ _DRAWINGS: dict[str, Callable[[Mapping[str, Any]], Iterable[Any]]] = {
     "local.users": users,
     "node.status": status,
     "config.all": config,
+    "config.set": changed,
     "scenarios.info": scenario,
 }

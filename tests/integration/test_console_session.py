@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.terminal import AMOC, Workplace, gone, until
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Workplace]:
@@ -39,6 +41,38 @@ def test_a_test_from_start_to_stop(place: Workplace) -> None:
     assert shell.ended() == 0
 
 
+def session_of_the_readme() -> list[tuple[str, str]]:
+    """Each line typed in the README's session with the reply shown below it."""
+    block = re.search(r"<!-- session -->\n```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert block is not None
+    return re.findall(r"In \[\d+\]: (.*)\n(?:Out\[\d+\]: ((?:.+\n)*))?", block[1])
+
+
+def shape(reply: str) -> str:
+    """A pattern for replies like this one: other numbers, other spaces, more at the end of a line."""
+    lines = [re.sub(r"\d+", r"\\d+", re.sub(r"(\\? )+", r"\\s+", re.escape(line))) for line in reply.splitlines()]
+    return ".*\n".join(lines)
+
+
+def test_the_session_of_the_readme(place: Workplace) -> None:
+    session = session_of_the_readme()
+    assert len(session) >= 5
+    with place.popen("server", "--port", "0") as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().split(" on ")[1].split(",")[0]
+        place.environment["AMOC_XMPP_SERVERS"] = address
+        shell = place.shell("console", "--set", f"scenarios_dir={ROOT / 'scenarios'}")
+        for line, reply in session:
+            shown = shell.run(line)
+            assert re.search(r"Out\[\d+\]:\s*" + shape(reply) if reply else "", shown), (line, shown)
+            if ".do(" in line:
+                shell.run_until("amoc_local.users()", "10 running")
+        shell.ctrl_d()
+        assert shell.ended() == 0
+        server.terminate()
+        assert "ended after 15 logins" in server.communicate(timeout=30)[0]
+
+
 def test_replies_are_plain_data(place: Workplace) -> None:
     shell = place.shell("console")
     shell.run("state = amoc_local.status()")
@@ -55,7 +89,7 @@ def test_settings_are_read_and_set(place: Workplace) -> None:
     assert re.search(r"\ninterarrival +10.0 +runtime +float", shell.run("amoc_config.all()"))
     shell.run('amoc_config.unset("interarrival")')
     assert shell.run('amoc_config.get("interarrival")').endswith("Out[6]: 50.0")
-    assert shell.run("import math; amoc_config.set('repeat_num', math.inf)").endswith("{'repeat_num': 'infinity'}")
+    assert shell.run("import math; amoc_config.set('repeat_num', math.inf)").endswith("repeat_num = 'infinity'")
 
 
 @pytest.mark.parametrize(
