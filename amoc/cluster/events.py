@@ -1,5 +1,6 @@
 """The stream of what happens, for consoles and logs, and the run's own event log."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -31,15 +32,23 @@ class Events:
         """Have `callback` called with every event, as a plain dict, until the returned function is called."""
         key, self._next = self._next, self._next + 1
         self._listeners[key] = callback
-        return lambda: self._listeners.pop(key, None) and None
+
+        def unsubscribe() -> None:
+            self._listeners.pop(key, None)
+
+        return unsubscribe
 
     def publish(self, event: Event) -> None:
-        """Tell everybody."""
+        """Tell everybody. A listener that raises is dropped: it must not end the test that it watches."""
         if event.event != "log":
             self._history.append(event)
         plain: dict[str, Any] = msgspec.to_builtins(event)
-        for callback in list(self._listeners.values()):
-            callback(plain)
+        for key, callback in list(self._listeners.items()):
+            try:
+                callback(plain)
+            except Exception:
+                self._listeners.pop(key, None)
+                logging.getLogger(__name__).exception("a listener of events failed and gets no more of them")
 
     def say(self, event: str, text: str, level: str = "INFO", node: str = "") -> None:
         """Publish an event of the master's own, with the present time."""

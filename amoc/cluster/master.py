@@ -7,7 +7,7 @@ A thin shell around `state`. Every method that an operation calls returns plain 
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -18,12 +18,14 @@ from amoc.cluster.state import ClusterState
 from amoc.cluster.view import status
 from amoc.config import UNSET, Config
 from amoc.control import (
+    HIGHEST,
     Beat,
     BeatReply,
     Command,
     Fetch,
     Fetched,
     Hello,
+    IdRange,
     MasterBus,
     Refused,
     Remove,
@@ -69,9 +71,11 @@ class Master:
         self._settings = RunSettings(config)
         self._bus = bus
         self._sources: dict[str, Source] = {}
-        self._changed = asyncio.Event()
-        self.preparing: str | None = None
+        self.preparing: str | None = None  # the scenario that `do` is about to start
+        self._checking: asyncio.Future[Info] | None = None  # its check, which `stop` may break off
         self._ending: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._settings_lock = asyncio.Lock()
         self._all_ended = False
         bus.serve(self._answer)
 
@@ -80,8 +84,13 @@ class Master:
 
     async def close(self) -> None:
         """End a run that is under way, at once."""
-        if self.state.active():
+        if self.preparing is not None or self.state.active() or self.ending:
             await self.stop(force=True)
+
+    @property
+    def ending(self) -> bool:
+        """Whether a run is being taken to its end."""
+        return self._ending is not None and not self._ending.done()
 
     # Operations
 
@@ -93,27 +102,53 @@ class Master:
         return plain
 
     async def do(self, source: Source, first: int, last: int, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Start a run; returns per node what it got."""
-        if self.preparing is not None or self.state.active():
-            running = self.preparing or (self.state.desired.run.scenario if self.state.desired.run else "")
-            raise BadInput(f"{running} is running already: stop it first, or add users to it")
+        """Start a run; returns per node what it got.
+
+        When this is cancelled before the users are handed out, the run is taken back; afterwards it goes on.
+        """
+        self._check_free()
         if first < 1 or last < first:
             raise BadInput(f"users {first} to {last}: the first must be at least 1 and the last not below the first")
+        _check_highest(last)
+        self._settings.check_run(settings)
         nodes = sorted(self.state.nodes)
         if not nodes:
             raise Failed("there is no node to run users on")
         self.preparing = source.name
         try:
-            info = await inspect(source, settings, layer=self.config.layer(), extra=self._extra)
+            info = await self._check(source, settings)
             self._settings.begin(info)
-            await self._begin(source, info, nodes)
+            await self._begin(source, nodes)
         finally:
             self.preparing = None
-        commands = self.state.step("run") + self.state.assign(first, last)
-        await self._acknowledged(commands)
-        return {node: {"users": _ranges(ids)} for node, ids in self.state.desired.assigned.items()}
+        self._publish(self.state.step("run"))
+        assign = self.state.assign(first, last)
+        await self._acknowledged(assign)
+        return {node: {"users": _ranges(ids)} for node, ids in assign.ids.items()}
 
-    async def _begin(self, source: Source, info: Info, nodes: list[str]) -> None:
+    def _check_free(self) -> None:
+        """BadInput if there is a run already, in whichever phase."""
+        if self.preparing is not None:
+            raise BadInput(f"{self.preparing} is being started already: wait for it, or stop it first")
+        run = self.state.desired.run
+        if run is not None and self.ending:
+            raise BadInput(f"{run.scenario} is still being stopped: wait until it is over")
+        if run is not None and self.state.active():
+            raise BadInput(f"{run.scenario} is running already: stop it first, or add users to it")
+
+    async def _check(self, source: Source, settings: Mapping[str, Any]) -> Info:
+        """Inspect what is to be run. Raises Failed when `stop` breaks it off."""
+        self._checking = asyncio.ensure_future(inspect(source, settings, layer=self.config.layer(), extra=self._extra))
+        try:
+            return await self._checking
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            raise Failed(f"{source.name} was stopped before it began") from None
+        finally:
+            self._checking = None
+
+    async def _begin(self, source: Source, nodes: list[str]) -> None:
         """Take the nodes through setup and init."""
         self._sources = {source.version: source}
         self.store = Store()
@@ -132,8 +167,9 @@ class Master:
             self._publish(self.state.step("init", data))
             await self._until(lambda: self.state.reached("init"), BEGIN, "init()")
         except BaseException as error:
-            self._fail(str(error) or type(error).__name__)
-            await asyncio.shield(self._end())
+            cancelled = isinstance(error, asyncio.CancelledError)
+            self._fail("its start was cancelled" if cancelled else str(error) or type(error).__name__)
+            await asyncio.wait({self._end()})
             raise
 
     async def add(self, count: int) -> dict[str, Any]:
@@ -141,15 +177,13 @@ class Master:
         self._check_running("add users to")
         if count < 1:
             raise BadInput(f"add({count}): the number of users must be at least 1")
-        first = self.state.highest + 1
-        before = {node: len(ids) for node, ids in self.state.desired.assigned.items()}
-        commands = self.state.assign(first, first + count - 1)
+        first, last = self.state.highest + 1, self.state.highest + count
+        _check_highest(last)
+        assign = self.state.assign(first, last)
         self._all_ended = False
-        await self._acknowledged(commands)
-        self.events.say("run", f"{count} users added: {first} to {first + count - 1}")
-        assigned = self.state.desired.assigned
-        new = {node: ids[before.get(node, 0) :] for node, ids in assigned.items()}
-        return {node: {"added": sum(map(len, ids)), "users": _ranges(ids)} for node, ids in new.items() if ids}
+        self.events.say("run", f"{count} users added: {first} to {last}")
+        await self._acknowledged(assign)
+        return {node: {"added": sum(map(len, ids)), "users": _ranges(ids)} for node, ids in assign.ids.items()}
 
     async def remove(self, count: int, *, force: bool = False) -> dict[str, Any]:
         """End the newest users: exactly `count`, or all there are."""
@@ -158,44 +192,48 @@ class Master:
             raise BadInput(f"remove({count}): the number of users must be at least 1")
         removed: dict[str, int] = {}
         left = count
-        while left > 0:
-            commands = self.state.remove(left, force)
-            if not commands:
-                break
-            self._publish(commands)
-            command = commands[0]
-            assert isinstance(command, Remove)
-            await self._until(lambda c=command: self.state.dropped(c) is not None, ACKNOWLEDGE, "remove")  # type: ignore[misc]
-            for node, number in (self.state.dropped(command) or {}).items():
+        # Users that end by themselves before the command meets them are made up for by the next newest.
+        while left > 0 and (command := self.state.remove(left, force)) is not None:
+            for node, number in (await self._dropped(command)).items():
                 removed[node] = removed.get(node, 0) + number
                 left -= number
-        total = sum(removed.values())
-        self.state.removed += total
-        self.events.say("run", f"{total} users removed" + (" by force" if force else ""))
-        if not total:
+        if left == count:
             raise Failed("there is no user left to remove")
+        self.events.say("run", f"{count - left} users removed" + (" by force" if force else ""))
         return {node: {"removed": number} for node, number in removed.items()}
 
+    async def _dropped(self, command: Remove) -> dict[str, int]:
+        """Publish a removal; how many users it met, by node."""
+        self._publish(command)
+        await self._until(lambda: self.state.dropped(command) is not None, ACKNOWLEDGE, "the users to be removed")
+        return self.state.dropped(command) or {}
+
     async def stop(self, *, force: bool = False) -> dict[str, Any]:
-        """End the run; returns per node the state it is in afterwards."""
-        if not self.state.active():
+        """End the run; returns per node the state it is in afterwards. One that is ending already is waited for."""
+        if self._checking is not None:  # nothing is started yet
+            checking, nodes = self._checking, self.state.nodes.values()
+            checking.cancel()
+            await asyncio.wait({checking})
+            return {node.name: {"state": node.state} for node in nodes}
+        if self.state.active():
+            self.reason = self.reason or "stopped"
+            self._publish(self.state.stop(force))
+        elif not self.ending:
             raise BadInput("no test is running")
-        self.reason = self.reason or "stopped"
-        self._publish(self.state.stop(force))
         await asyncio.shield(self._end())
         return {node.name: {"state": node.state} for node in self.state.of_run()}
 
     def users(self) -> dict[str, int]:
         """The users of the run, by what they do."""
         counts = self.state.counts()
-        return {"wanted": self.state.given - counts.removed, **msgspec.to_builtins(counts)}
+        return {"wanted": self.state.given - self.state.removed, **msgspec.to_builtins(counts)}
 
     def status(self) -> dict[str, Any]:
         """Everything known; see docs/console.md for the shape."""
         return status(self)
 
     def setting(self, name: str, default: Any = UNSET) -> Any:
-        """The value of one setting, of amoc's own or of the running scenario's."""
+        """The value of one setting, of amoc's own or of the running scenario's; a secret is hidden."""
         return self._settings.get(name, default)
 
     def settings(self) -> dict[str, Any]:
@@ -203,40 +241,58 @@ class Master:
         return self._settings.all()
 
     async def update_settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Change settings here and on every node: all of them or, if one is wrong, none."""
-        await self._change(values, self._settings.change)
-        return {name: self._settings.get(name) for name in values}
+        """Change settings here and on every node: all of them or, if one is wrong, none. Returns what is in force."""
+        shown = self._settings.shown(values).items()
+        await self._change(values, (), ", ".join(f"{name} = {value!r}" for name, value in shown))
+        return {name: self._settings.get(name, None) for name in values}
 
     async def unset_setting(self, name: str) -> Any:
         """Take back what was set at run time; returns the value now in force (None if there is none)."""
-        await self._change({}, lambda _: self._settings.unset(name))
+        await self._change({}, (name,), f"{name} taken back")
         return self._settings.get(name, None)
 
-    async def _change(self, values: Mapping[str, Any], change: Callable[[Mapping[str, Any]], None]) -> None:
-        """Check `values` against all declarations, then let `change` take them here, then tell the nodes."""
-        active = self.state.active() and self.preparing is None
-        run = self.state.desired.run
-        if active and run is not None and values:
-            self._settings.refuse_restart(values)
-            known = {name: value for name, value in self._settings.given().items() if name not in values}
-            source = self._sources[run.version]
-            info = await inspect(source, {**known, **values}, layer=self.config.layer(), extra=self._extra)
-            values = {name: info.given[name] for name in values}
-        change(values)
-        if active and run is not None:
-            interval = self._settings.interval(len(run.nodes))
-            await self._acknowledged(self.state.change(self._settings.values(), interval))
-        if values:
-            shown = ", ".join(f"{name} = {value!r}" for name, value in self._settings.shown(values).items())
-            self.events.say("settings", f"settings changed: {shown}")
+    def run_settings(self) -> dict[str, Any]:
+        """The run-time settings of the last run, secrets hidden."""
+        return self._settings.shown(self.state.desired.settings)
+
+    async def _change(self, values: Mapping[str, Any], unset: Collection[str], said: str) -> None:
+        """Check the change against all declarations, take it here, record it, then tell the nodes.
+
+        One at a time: each is checked together with those before it.
+        """
+        names = (*values, *unset)
+        async with self._settings_lock:
+            run = self.state.desired.run if self.state.active() else None
+            self._settings.check_change(names, running=run is not None)
+            info = None
+            if run is not None and self._settings.concerns_scenario(names):
+                given = self._settings.given_after(values, unset)
+                source = self._sources[run.version]
+                info = await inspect(source, given, layer=self.config.layer(), extra=self._extra)
+                if not self.state.active() or self.state.desired.run is not run:
+                    raise Failed("the test ended meanwhile: nothing was changed")
+            self._settings.change(values, unset, info)
+            self.events.say("settings", f"settings changed: {said}")
+            if run is None:
+                return
+            change = self.state.change(self._settings.values(), self._settings.interval(len(run.nodes)))
+        await self._acknowledged(change, watch=False)
 
     # The end of a run
 
     def _end(self) -> asyncio.Task[None]:
-        """The one task that takes the present run through stop, teardown and over."""
-        if self._ending is None:
+        """The one task that takes the present run through stop, teardown and over.
+
+        When it failed, because a node did not answer in time, the next call tries again.
+        """
+        if self._ending is None or (self._ending.done() and self.state.active()):
             self._ending = asyncio.get_running_loop().create_task(self._walk_to_end())
+            self._ending.add_done_callback(self._walked)
         return self._ending
+
+    def _walked(self, ending: asyncio.Task[None]) -> None:
+        if not ending.cancelled() and (error := ending.exception()) is not None:
+            self.events.say("run", f"the test could not be ended: {error}; stop it again", "ERROR")
 
     async def _walk_to_end(self) -> None:
         run = self.state.desired.run
@@ -245,9 +301,9 @@ class Master:
         self.ended = time.time()
         self._publish(self.state.step("teardown"))
         await self._until(lambda: self.state.reached("teardown"), BEGIN, "teardown", watch=False)
+        self._settings.end()
         self._publish(self.state.step("over"))
         await self._until(lambda: self.state.reached("over"), ACKNOWLEDGE, "the end", watch=False)
-        self._settings.end()
         self.events.say("run", f"{run.scenario} is over: {self.reason}")
 
     def _fail(self, reason: str) -> None:
@@ -281,8 +337,9 @@ class Master:
         if node is None or node.incarnation != beat.incarnation:
             return Refused(f"node {beat.node} is not registered: say hello first")
         if self.state.beat(beat, now):
-            delta = _decode_delta(beat.metrics) if beat.metrics else Delta()
-            self.store.apply(beat.node, delta, now)
+            run = self.state.desired.run
+            if run is not None and beat.run_id == run.id:
+                self.store.apply(beat.node, _decode_delta(beat.metrics) if beat.metrics else Delta(), now)
             for event in beat.events:
                 self.events.publish(event)
             failure = self.state.failure()
@@ -300,14 +357,12 @@ class Master:
             how = f"{counts.finished} finished, {counts.failed} failed, {counts.removed} removed"
             self.events.say("run", f"all users have ended: {how}")
 
-    def _publish(self, commands: Iterable[Command]) -> None:
-        for command in commands:
-            self._bus.publish(command)
+    def _publish(self, command: Command) -> None:
+        self._bus.publish(command)
 
-    async def _acknowledged(self, commands: list[Command]) -> None:
-        self._publish(commands)
-        number = commands[-1].number
-        await self._until(lambda: self.state.applied(number), ACKNOWLEDGE, "the nodes' acknowledgement")
+    async def _acknowledged(self, command: Command, watch: bool = True) -> None:
+        self._publish(command)
+        await self._until(lambda: self.state.applied(command.number), ACKNOWLEDGE, "an acknowledgement", watch)
 
     async def _until(self, condition: Callable[[], bool], timeout: float, what: str, watch: bool = True) -> None:
         """Wait for `condition`. With `watch`, a node in error or the end of the run raises Failed."""
@@ -321,8 +376,8 @@ class Master:
                     raise Failed("the test was stopped meanwhile")
             left = deadline - time.monotonic()
             if left <= 0:
-                silent = [node.name for node in self.state.of_run()]
-                raise Failed(f"waited {timeout:.0f} s for {what} on {', '.join(silent)}")
+                names = ", ".join(node.name for node in self.state.of_run())
+                raise Failed(f"waited {timeout:.0f} s in vain for {what} on {names}")
             self._changed.clear()
             try:
                 await asyncio.wait_for(self._changed.wait(), min(left, 1.0))
@@ -334,5 +389,10 @@ class Master:
             raise BadInput(f"no test is running to {action}: start one with do")
 
 
-def _ranges(ids: Iterable[Any]) -> list[list[int]]:
+def _check_highest(last: int) -> None:
+    if last > HIGHEST:
+        raise BadInput(f"user {last} is out of range: the highest id is {HIGHEST}")
+
+
+def _ranges(ids: Iterable[IdRange]) -> list[list[int]]:
     return [[r.first, r.last, r.step] for r in ids]

@@ -3,14 +3,18 @@
 Pure: no I/O. Settings given to `do` live as long as the run; those set by `config.set` stay.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from amoc.config import HIDDEN, UNSET, Config, ConfigError, interarrival_ms
+from amoc.config import CORE, HIDDEN, UNSET, Config, ConfigError, did_you_mean, interarrival_ms
 from amoc.errors import BadInput
 from amoc.scenario import Info, SettingInfo
 
 __all__ = ["RunSettings"]
+
+# What a node takes up when it starts; a single run cannot have its own.
+OF_THE_NODE = frozenset(setting.name for setting in CORE if setting.change == "restart")
+_SHOWN = ("value", "source", "type", "default", "doc", "change")  # of a scenario's setting, as Config.all has them
 
 
 class RunSettings:
@@ -20,23 +24,21 @@ class RunSettings:
         self._config = config
         self._given: dict[str, Any] = {}
         self._scenario: dict[str, SettingInfo] = {}
+        self._secrets: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<RunSettings given {sorted(self._given)}>"
 
     def begin(self, info: Info) -> None:
-        """A run of the scenario begins, with the settings that `inspect` accepted."""
+        """A run of the scenario begins, or goes on, with the settings that `inspect` accepted."""
         self._given = dict(info.given)
         self._scenario = {setting.name: setting for setting in info.settings}
+        self._secrets = {setting.name for setting in info.settings if setting.secret}
 
     def end(self) -> None:
-        """The run is over: its own settings are gone."""
+        """The run is over: its own settings are gone (which of them are secret is not: `shown` still hides them)."""
         self._given = {}
         self._scenario = {}
-
-    def given(self) -> dict[str, Any]:
-        """The run's own settings."""
-        return dict(self._given)
 
     def values(self) -> dict[str, Any]:
         """All run-time settings, as the workers get them."""
@@ -47,57 +49,69 @@ class RunSettings:
         return interarrival_ms(self._merged(), nodes) / 1000
 
     def get(self, name: str, default: Any = UNSET) -> Any:
-        """The value in force; ConfigError when the name is unknown or has no value and no default."""
+        """The value in force, a secret hidden; ConfigError when the name is unknown or without value and default."""
         declared = self._scenario.get(name)
         if declared is None:
-            return self._merged().get(name, default)
-        if declared.source == "env" or name not in self._given:
-            if declared.source == "unset" and default is UNSET:
+            self._check_known(name)
+            return self.shown({name: self._merged().get(name, default)})[name]
+        if declared.source == "unset":
+            if default is UNSET:
                 raise ConfigError(f"setting {name} has no value: give it to do(…, {name}=…)")
-            return default if declared.source == "unset" else declared.value
-        return self._given[name]
+            return default
+        return declared.value
 
     def all(self) -> dict[str, Any]:
         """Every setting by name: value, source, type, default, doc, change."""
         entries: dict[str, Any] = dict(self._merged().all())
         for name, declared in self._scenario.items():
-            given = name in self._given and declared.source != "env"
-            entries[name] = {
-                "value": self.shown({name: self._given[name]})[name] if given else declared.value,
-                "source": "runtime" if given else declared.source,
-                "type": declared.type,
-                "default": declared.default,
-                "doc": declared.doc,
-                "change": declared.change,
-            }
+            entries[name] = {field: getattr(declared, field) for field in _SHOWN}
         return entries
 
-    def change(self, values: Mapping[str, Any]) -> None:
-        """Set values, all or none; those of the running scenario must have been checked by `inspect`."""
-        own = {name: value for name, value in values.items() if name in self._scenario}
-        self._config.set_all({name: value for name, value in values.items() if name not in own})
-        for name in values:
-            self._given.pop(name, None)
-        self._given |= own
+    # Changes
 
-    def unset(self, name: str) -> None:
-        """Take back what was set at run time or given to the run."""
-        if name not in self._scenario:
-            self._config.unset(name)
-        self._given.pop(name, None)
+    def check_run(self, given: Iterable[str]) -> None:
+        """BadInput if one of the names given to a run is the node's to have."""
+        for name in given:
+            if name in OF_THE_NODE:
+                raise BadInput(f"{name} belongs to the node, not to one run: set it when the node is started")
 
-    def refuse_restart(self, values: Mapping[str, Any]) -> None:
-        """BadInput if one of these cannot change while a test runs."""
-        for name in values:
+    def check_change(self, names: Iterable[str], running: bool) -> None:
+        """BadInput if one of these is unknown, or cannot change while a test runs and one does."""
+        for name in names:
+            self._check_known(name)
             declared = self._scenario.get(name)
             change = declared.change if declared is not None else self._config.setting(name).change
-            if change == "restart":
+            if running and change == "restart":
                 raise BadInput(f"{name} cannot be changed while a test runs: stop it first")
 
+    def concerns_scenario(self, names: Iterable[str]) -> bool:
+        """Whether one of the names is declared by the running scenario, which only `inspect` can check."""
+        return any(name in self._scenario for name in names)
+
+    def given_after(self, values: Mapping[str, Any], unset: Collection[str]) -> dict[str, Any]:
+        """What will be given to the run when `values` are set and the names of `unset` taken back."""
+        kept = {name: value for name, value in self._given.items() if name not in values and name not in unset}
+        return kept | {name: value for name, value in values.items() if name in self._scenario}
+
+    def change(self, values: Mapping[str, Any], unset: Collection[str], info: Info | None) -> None:
+        """Set `values`, all or none, and take back `unset`; `info` is that of `given_after`, if it was inspected."""
+        self._config.set_all({name: value for name, value in values.items() if name not in self._scenario})
+        for name in unset:
+            if name not in self._scenario:
+                self._config.unset(name)
+        if info is None:
+            self._given = self.given_after(values, unset)
+        else:
+            self.begin(info)
+
     def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The values with secrets hidden, for logs."""
-        secret = {name for name, declared in self._scenario.items() if declared.secret}
-        return {name: HIDDEN if name in secret else value for name, value in self._config.redact(values).items()}
+        """The values with secrets hidden, for people and logs."""
+        return {name: HIDDEN if name in self._secrets else v for name, v in self._config.redact(values).items()}
+
+    def _check_known(self, name: str) -> None:
+        known = {setting.name for setting in self._config.settings} | self._scenario.keys()
+        if name not in known:
+            raise ConfigError(f"unknown setting {name!r}{did_you_mean(name, known)}")
 
     def _merged(self) -> Config:
         config = Config(self._config.settings, **self._config.layer())

@@ -1,10 +1,10 @@
 """What the master knows: the desired state, its nodes, the ids in use.
 
-Pure: no I/O. Its methods return the commands that are to be published, already applied to `desired`.
+Pure: no I/O. Its methods return the command that is to be published, already applied to `desired`.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -35,6 +35,8 @@ from amoc.control import (
 __all__ = ["ClusterState", "NodeView"]
 
 MOST_ERRORS = 200  # distinct failures kept for the report; workers keep 100 each
+
+C = TypeVar("C", bound=Command)
 
 
 class NodeView(msgspec.Struct):
@@ -72,7 +74,6 @@ class ClusterState:
     def _clear(self) -> None:
         self.highest = 0
         self.given = 0
-        self.removed = 0
         self._ended = IdSet()
         self._live: dict[str, list[IdRange]] = {}
         self.errors.clear()
@@ -112,26 +113,26 @@ class ClusterState:
 
     # Commands
 
-    def start(self, run: Run, interval: float) -> list[Command]:
+    def start(self, run: Run, interval: float) -> Start:
         """Begin a run."""
         self._clear()
         for node in self.nodes.values():
             node.counts, node.workers, node.dropped = Counts(), [], {}
         return self._command(Start(self._next, run, interval))
 
-    def step(self, phase: str, data: Any = None) -> list[Command]:
+    def step(self, phase: str, data: Any = None) -> Step:
         """Move the run on."""
         return self._command(Step(self._next, self._run.id, phase, data))
 
-    def stop(self, force: bool) -> list[Command]:
+    def stop(self, force: bool) -> Stop:
         """End the run's users."""
         return self._command(Stop(self._next, self._run.id, force))
 
-    def change(self, settings: Mapping[str, Any], interval: float) -> list[Command]:
+    def change(self, settings: Mapping[str, Any], interval: float) -> Change:
         """Other settings, and the interval that follows from them."""
         return self._command(Change(self._next, self._run.id, dict(settings), interval))
 
-    def assign(self, first: int, last: int) -> list[Command]:
+    def assign(self, first: int, last: int) -> Assign:
         """Deal out more ids to the run's nodes."""
         ids = round_robin(first, last, self._run.nodes, self.given)
         self.given += last - first + 1
@@ -140,12 +141,15 @@ class ClusterState:
             self._live.setdefault(node, []).extend(ranges)
         return self._command(Assign(self._next, self._run.id, ids))
 
-    def remove(self, count: int, force: bool) -> list[Command]:
-        """Remove the `count` newest users that are, as far as is known, still there; none: no command."""
+    def remove(self, count: int, force: bool) -> Remove | None:
+        """Remove the `count` newest users that are, as far as is known, still there; none: no command.
+
+        Some may end by themselves before the command arrives: `dropped` tells how many it really met.
+        """
         everywhere = [r for ranges in self._live.values() for r in ranges]
         chosen = newest(everywhere, count, self._ended)
         if not chosen:
-            return []
+            return None
         lowest = chosen[-1]
         ids: dict[str, list[IdRange]] = {}
         for node, ranges in self._live.items():
@@ -157,9 +161,9 @@ class ClusterState:
             self._live[node] = [r for r in below if r is not None]
         return self._command(Remove(self._next, self._run.id, ids, force))
 
-    def _command(self, command: Command) -> list[Command]:
+    def _command(self, command: C) -> C:
         self.desired = apply(self.desired, command)
-        return [command]
+        return command
 
     @property
     def _next(self) -> int:
@@ -202,6 +206,11 @@ class ClusterState:
                 return None
             found[name] = node.dropped[command.number]
         return found
+
+    @property
+    def removed(self) -> int:
+        """How many users the remove commands of this run have met, as far as the nodes have said so."""
+        return sum(number for node in self.of_run() for number in node.dropped.values())
 
     def failure(self) -> tuple[str, str] | None:
         """The first node of the run that is in error, and why."""

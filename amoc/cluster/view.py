@@ -43,14 +43,16 @@ def status(master: "Master") -> dict[str, Any]:
 
 def _state(master: "Master") -> str:
     """One word for the whole: idle, starting, running, terminating, finished, error."""
+    if master.ending:
+        return "terminating"
     if master.preparing is not None:
         return "starting"
-    phase = master.state.desired.phase
     if master.state.desired.run is None:
         return "idle"
+    phase = master.state.desired.phase
     if phase == "over":
         return "error" if master.state.failure() is not None else "finished"
-    return {"setup": "starting", "init": "starting", "run": "running"}.get(phase, "terminating")
+    return "running" if phase == "run" else "terminating"
 
 
 def _run(master: "Master") -> dict[str, Any]:
@@ -61,7 +63,7 @@ def _run(master: "Master") -> dict[str, Any]:
         "id": run.id,
         "scenario": run.scenario,
         "version": run.version,
-        "settings": master.config.redact(master.state.desired.settings),
+        "settings": master.run_settings(),
         "seed": run.seed,
         "interval": master.state.desired.interval,
         "started_at": run.started_at,

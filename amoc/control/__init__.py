@@ -20,7 +20,7 @@ from amoc.control.desired import (
     Stop,
     apply,
 )
-from amoc.control.ids import IdRange, IdSet, compress, count, newest
+from amoc.control.ids import HIGHEST, IdRange, IdSet, compress, count, newest
 from amoc.control.memory_bus import MemoryBus
 from amoc.control.messages import (
     Beat,
@@ -41,6 +41,7 @@ from amoc.control.messages import (
 )
 
 __all__ = [
+    "HIGHEST",
     "PHASES",
     "Assign",
     "Beat",

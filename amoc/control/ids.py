@@ -9,7 +9,9 @@ from itertools import islice
 
 import msgspec
 
-__all__ = ["IdRange", "IdSet", "compress", "count", "newest"]
+__all__ = ["HIGHEST", "IdRange", "IdSet", "compress", "count", "newest"]
+
+HIGHEST = 2**53 - 1  # the largest whole number that every reader of JSON keeps exact
 
 CHUNK_BITS = 4096  # 512 bytes a chunk: small against a scattered set, large against the dict entry
 

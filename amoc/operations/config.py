@@ -7,12 +7,20 @@ from amoc.operations.operation import operation
 
 __all__: list[str] = []
 
-_MISSING: Any = object()
+
+class _Missing:
+    """Stands for a default that was not given."""
+
+    def __repr__(self) -> str:
+        return "<none>"
+
+
+_MISSING: Any = _Missing()
 
 
 @operation("config.get")
 async def get(context: Context, name: str, default: Any = _MISSING) -> Any:
-    """The value of setting `name`; without a value, `default`, or an error if none is given.
+    """The value of setting `name`; without a value, `default`, or an error if none is given. A secret is `***`.
 
     Example: amoc_config.get("interarrival")
     """
@@ -23,9 +31,10 @@ async def get(context: Context, name: str, default: Any = _MISSING) -> Any:
 
 @operation("config.set", changes=True)
 async def set(context: Context, name: str, value: Any) -> Any:
-    """Set `name` to `value`, at once also in a running test; returns the value now in force.
+    """Set `name` to `value`, at once also in a running test; returns `name` with the value now in force.
 
     The environment wins over a value set here: the reply then still shows the environment's.
+    Errors: unknown name, wrong type, a value that is refused, one that cannot change while a test runs.
 
     Example: amoc_config.set("interarrival", 10)
     """

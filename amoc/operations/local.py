@@ -9,12 +9,12 @@ __all__: list[str] = []
 
 
 @operation("local.do", changes=True)
-async def do(context: Context, scenario: str, first: int, last: int, **settings: Any) -> Any:
+async def do(context: Context, /, scenario: str, first: int, last: int, **settings: Any) -> Any:
     """Start `scenario` with the users `first` to `last`.
 
     Further arguments are settings of this run, e.g. `interarrival=10`. Returns, per node, the ids it got.
     Errors: a test is running already, unknown scenario, a scenario that does not load or whose `init`
-    raises, unknown or unfit settings; nothing is started then.
+    raises, unknown or unfit settings; no user is started then.
 
     Example: amoc_local.do(mongoose_simple, 1, 100, interarrival=20)
     """
@@ -32,7 +32,7 @@ async def add(context: Context, count: int) -> Any:
 
 @operation("local.remove", changes=True)
 async def remove(context: Context, count: int, force: bool = False) -> Any:
-    """Remove the `count` newest users.
+    """Remove the `count` newest users, or all there are if they are fewer.
 
     Gently (the default) a user finishes its current run and is not started again; one that waits for its
     repetition ends at once. With `force=True` its task is cancelled and its connections are closed.

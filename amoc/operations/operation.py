@@ -8,7 +8,7 @@ an infinite number is given as the text "infinity".
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
 import msgspec
@@ -51,6 +51,11 @@ class Operation:
     def verb(self) -> str:
         """The part after the dot: the function's name."""
         return self.name.partition(".")[2]
+
+    @property
+    def usage(self) -> str:
+        """How it is called, in one line for people."""
+        return f"{self.name}{self.signature.replace(return_annotation=inspect.Signature.empty)}"
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -99,14 +104,11 @@ async def call(context: Context, name: str, args: Sequence[Any] = (), kwargs: Ma
     try:
         bound = found.signature.bind(*args, **(kwargs or {}))
     except TypeError as error:
-        raise BadInput(f"{name}{found.signature}: {error}") from None
-    values = dict(bound.arguments)
+        raise BadInput(f"{found.usage}: {error}") from None
     for parameter in found.parameters:
-        if parameter.name in values and parameter.kind != "settings":
-            values[parameter.name] = _convert(name, parameter, values[parameter.name])
-    extra = {p.name for p in found.parameters if p.kind == "settings"}
-    settings = {k: v for e in extra for k, v in values.pop(e, {}).items()}
-    return plain(await found.handler(context, **values, **settings))
+        if parameter.name in bound.arguments and parameter.kind != "settings":
+            bound.arguments[parameter.name] = _convert(name, parameter, bound.arguments[parameter.name])
+    return plain(await found.handler(context, *bound.args, **bound.kwargs))
 
 
 def _convert(name: str, parameter: Parameter, value: Any) -> Any:
@@ -123,7 +125,7 @@ def _convert(name: str, parameter: Parameter, value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """`value` as plain data: structs become dicts, infinities the text "infinity"."""
+    """`value` as plain data: structs and dataclasses become dicts, infinities the text "infinity"."""
     if isinstance(value, float) and math.isinf(value):
         return "infinity" if value > 0 else "-infinity"
     if isinstance(value, dict):
@@ -131,5 +133,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(v) for v in value]
     if isinstance(value, msgspec.Struct):
-        return plain(msgspec.to_builtins(value))
+        return plain(msgspec.structs.asdict(value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
     return value

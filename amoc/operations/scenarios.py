@@ -10,11 +10,17 @@ __all__: list[str] = []
 
 @operation("scenarios.list")
 async def list_(context: Context) -> Any:
-    """The names of all scenarios that can be started."""
+    """The names of all scenarios that can be started.
+
+    Example: amoc_scenarios.list()
+    """
     return context.store.names()
 
 
 @operation("scenarios.info")
 async def info(context: Context, name: str) -> Any:
-    """What scenario `name` is: its documentation, callbacks and declared settings."""
+    """What scenario `name` is: its documentation, callbacks and declared settings.
+
+    Example: amoc_scenarios.info(mongoose_simple)
+    """
     return await context.master.inspect(context.store.source(name))
