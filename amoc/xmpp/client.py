@@ -8,6 +8,10 @@
 A client belongs to the task that opened it. Its sends are plain calls: what is sent within a tick of the loop
 leaves in one write. Nothing here makes a task; what waits are futures, and they are gone when whoever waits is
 cancelled.
+
+Counted, besides what `connecting` counts: `xmpp.disconnected` (sessions that the scenario did not end itself),
+`xmpp.inbox_overflow` (stanzas dropped because nobody received them), `xmpp.answers_dropped` (answers to requests
+that a server which does not read was not sent).
 """
 
 import asyncio
@@ -16,15 +20,15 @@ import itertools
 import secrets
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from amoc import metrics
 from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.escape import escape
-from amoc.xmpp.core.jid import bare, normal
 from amoc.xmpp.errors import Disconnected, IqError, IqTimeout, ReceiveTimeout, SendOverflow, XmppError
-from amoc.xmpp.inbox import Inbox, Match, forget
+from amoc.xmpp.inbox import Inbox, Match
+from amoc.xmpp.questions import Questions, is_from
 from amoc.xmpp.settings import Options
 from amoc.xmpp.transport.tcp import Connection
 
@@ -41,7 +45,7 @@ class Client:
     """A user's session. Made by `connect`; `jid` is its full address, `user_id` the user's number."""
 
     __slots__ = (
-        "_connection", "_handlers", "_inbox", "_leaving", "_news", "_options", "_pending", "_reason",
+        "_connection", "_handlers", "_inbox", "_leaving", "_news", "_noticed", "_options", "_questions", "_reason",
         "jid", "user_id",
     )  # fmt: skip
 
@@ -51,10 +55,11 @@ class Client:
         self._options = options
         self._inbox = Inbox(options.inbox)
         self._handlers: dict[str, Handler | None] | None = None
-        self._pending: dict[str, tuple[str | None, asyncio.Future[Element]]] | None = None
+        self._questions: Questions | None = None
         self._connection: Connection | None = None
         self._reason: XmppError | None = None  # why the session is over
         self._leaving = False  # the scenario itself has ended it
+        self._noticed = True  # False: a handler has failed, and nobody has been told
         self._news: asyncio.Future[News] | None = None  # somebody waits for what becomes of the connection
 
     def __repr__(self) -> str:
@@ -133,25 +138,15 @@ class Client:
             stanza = Element("iq", {"type": stanza, "to": to}, *([payload] if payload is not None else ()))
         if stanza.name != "iq" or stanza.get("type") not in ("get", "set"):
             raise ValueError(f"only an iq of type get or set is answered, not {stanza!r}")
-        ident = stanza.attrs.setdefault("id", _PREFIX + str(next(_ids)))
-        pending = self._pending
-        if pending is None:
-            pending = self._pending = {}
-        if ident in pending:
-            raise ValueError(f"an iq with id {ident!r} is waiting for its answer already")
-        self.send(stanza)
-        if timeout is None:
-            timeout = self._options.iq_timeout
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Element] = loop.create_future()
-        pending[ident] = stanza.get("to"), future
-        timer = loop.call_later(timeout, self._expire, stanza, future, timeout)
+        stanza.attrs.setdefault("id", _PREFIX + str(next(_ids)))
+        if self._questions is None:
+            self._questions = Questions()
         try:
-            answer = await future
-        finally:
-            timer.cancel()
-            pending.pop(ident, None)
-            forget(future)
+            seconds = self._options.iq_timeout if timeout is None else timeout
+            answer = await self._questions.ask(stanza, self.send, seconds)
+        except IqTimeout as error:
+            error.who = self.who
+            raise
         if answer.get("type") == "error":
             raise self._named(IqError(answer))
         return answer
@@ -178,14 +173,15 @@ class Client:
         """Give every stanza of that name ("message", "presence", "iq") to `handler`, at once.
 
         The handler is a plain function, and takes the stanza: `receive` does not see it. An exception that
-        it raises ends the session. An "iq" handler gets the requests and has to answer them.
+        it raises ends the session, and is the cause of the Disconnected that whoever uses the client next is
+        given, the end of its `async with` at the latest. An "iq" handler gets the requests, and answers them.
         """
         if self._handlers is None:
             self._handlers = {}
         self._handlers[name] = handler
 
     def ignore(self, *names: str) -> None:
-        """Drop stanzas of these names ("presence") as they come."""
+        """Drop stanzas of these names ("presence") as they come; requests are answered with an error."""
         for name in names:
             if self._handlers is None:
                 self._handlers = {}
@@ -229,10 +225,12 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None or isinstance(error, Exception):
-            await self.close()
-        else:
-            self.kill()
+        if error is not None and not isinstance(error, Exception):
+            self.kill()  # cancelled
+            return
+        await self.close()
+        if error is None and not self._noticed:
+            raise self._error()
 
     # -- the connection's owner ------------------------------------------------------------------------
 
@@ -260,7 +258,7 @@ class Client:
         asked = False
         if name == "iq":
             if stanza.attrs.get("type") in ("result", "error"):
-                if self._pending and self._answered(stanza):
+                if self._questions and self._questions.answered(stanza, self.jid):
                     return
             else:
                 asked = True
@@ -268,10 +266,13 @@ class Client:
             handler = self._handlers[name]
             if handler is not None:
                 self._handle(handler, stanza)
+            elif asked:
+                self._answer(stanza)
             return
-        if asked and (self._inbox.offer(stanza, everything=False) or self._answer(stanza)):
-            return
-        if not self._inbox.put(stanza):
+        if asked:
+            if not self._inbox.offer(stanza, everything=False):
+                self._answer(stanza)
+        elif not self._inbox.put(stanza):
             metrics.increment("xmpp.inbox_overflow")
 
     def on_ended(self, error: XmppError | None) -> None:
@@ -298,9 +299,8 @@ class Client:
                 metrics.increment("xmpp.disconnected")
             elif self._news is not None and not self._news.done():
                 self._news.set_exception(self._error())
-        for _, future in (self._pending or {}).values():
-            if not future.done():
-                future.set_exception(self._error())
+        if self._questions is not None:
+            self._questions.fail(self._error)
         self._inbox.fail(self._error)
 
     def _leave(self, why: str) -> None:
@@ -309,6 +309,7 @@ class Client:
 
     def _error(self) -> XmppError:
         """A new exception saying why there is no session."""
+        self._noticed = True
         if self._reason is None:
             return self._named(Disconnected("not connected"))
         error = copy.copy(self._reason)
@@ -321,27 +322,11 @@ class Client:
 
     # -- stanzas ---------------------------------------------------------------------------------------
 
-    def _answered(self, stanza: Element) -> bool:
-        """Whether it was the answer to an iq of ours: the id alone does not do (RFC 6120, 8.1.2.1)."""
-        assert self._pending is not None
-        entry = self._pending.get(stanza.attrs.get("id", ""))
-        if entry is None or entry[1].done() or not self._from(entry[0], stanza.attrs.get("from")):
-            return False
-        entry[1].set_result(stanza)
-        return True
-
-    def _from(self, asked: str | None, answering: str | None) -> bool:
-        if asked is None or answering is None:
-            own = bare(self.jid)
-            other = answering if asked is None else asked
-            return other is None or normal(other) in (own, own.partition("@")[2], normal(self.jid))
-        return normal(asked) == normal(answering)
-
-    def _answer(self, stanza: Element) -> bool:
+    def _answer(self, stanza: Element) -> None:
         """Answer a request that nobody here wants: servers drop clients that do not (RFC 6120, 8.2.3)."""
         payload = next(iter(stanza), None)
         answer = Element("iq", {"type": "result", "to": stanza.get("from"), "id": stanza.get("id")})
-        push = payload is not None and payload.ns == ns.ROSTER and self._from(None, stanza.get("from"))
+        push = payload is not None and payload.ns == ns.ROSTER and is_from(None, stanza.get("from"), self.jid)
         if not push and (payload is None or payload.ns != ns.PING):
             answer.attrs["type"] = "error"
             answer.add(Element("error", {"type": "cancel"}, Element(f"{{{ns.STANZAS}}}service-unavailable")))
@@ -350,7 +335,6 @@ class Client:
                 self._connection.send(answer.encode())
             except SendOverflow:
                 metrics.increment("xmpp.answers_dropped")
-        return True
 
     def _handle(self, handler: Handler, stanza: Element) -> None:
         try:
@@ -359,13 +343,8 @@ class Client:
             # it must not reach the loop, which would only log it: the scenario finds it where it waits
             reason = Disconnected(f"the handler of {stanza.name} raised {type(error).__name__}: {error}")
             reason.__cause__ = error
+            self._noticed = False
             self._over(reason)
             connection, self._connection = self._connection, None
             if connection is not None:
                 connection.abort()
-
-    def _expire(self, stanza: Element, future: "asyncio.Future[Any]", timeout: float) -> None:
-        if not future.done():
-            asked = next((f" ({child.name})" for child in stanza), "")
-            text = f"no answer to iq {stanza.get('id')}{asked} from {stanza.get('to') or 'the server'}"
-            future.set_exception(self._named(IqTimeout(f"{text} within {timeout:g} s")))

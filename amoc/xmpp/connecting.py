@@ -1,4 +1,8 @@
-"""The login of a user: resolve, connect, negotiate; counted, timed, and cancellable at every await."""
+"""The login of a user: resolve, connect, negotiate; counted, timed, and cancellable at every await.
+
+Counted: `amoc.counters.connections`, or `amoc.counters.connection_failures` and `xmpp.failures.<step>`. Timed:
+`amoc.times.connection`, from the first look-up to the session. A login that is cancelled is none of these.
+"""
 
 import asyncio
 import ssl

@@ -245,6 +245,32 @@ async def test_a_handler_that_raises_ends_the_session_and_says_so(embedded: Embe
         await until(lambda: embedded.sessions == 0)
 
 
+async def test_a_handlers_failure_is_not_lost_when_nobody_waits(embedded: EmbeddedServer) -> None:
+    def handler(stanza: Element) -> None:
+        raise LookupError("my own mistake")
+
+    async def user(own_error: Exception | None) -> None:
+        async with connect(1) as client:
+            client.on("message", handler)
+            client.send_message(client.jid, "one")
+            await until(lambda: not client.connected)
+            if own_error is not None:
+                raise own_error
+
+    with pytest.raises(Disconnected, match="my own mistake"):
+        await user(None)
+    with pytest.raises(KeyError):
+        await user(KeyError())
+
+
+async def test_requests_are_answered_even_when_they_are_ignored(embedded: EmbeddedServer) -> None:
+    async with connect(1) as one, connect(2) as two:
+        two.ignore("iq")
+        assert (await one.iq("get", two.jid, Element(PING))).get("type") == "result"
+        with pytest.raises(IqError):
+            await one.iq("get", two.jid, Element("{urn:example}question"))
+
+
 # -- asking --------------------------------------------------------------------------------------------
 
 
@@ -281,7 +307,7 @@ async def test_iq_without_an_answer(embedded: EmbeddedServer) -> None:
         two.on("iq", lambda stanza: None)
         with pytest.raises(IqTimeout, match=r"user 1 .*no answer to iq \S+ \(ping\) from user_2@localhost/res1 within"):
             await one.iq("get", two.jid, Element(PING), timeout=0.02)
-        assert not one._pending
+        assert not one._questions
 
 
 async def test_only_who_was_asked_may_answer(embedded: EmbeddedServer) -> None:

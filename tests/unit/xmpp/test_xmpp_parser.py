@@ -75,7 +75,7 @@ def elements(draw: st.DrawFn, depth: int = 3) -> Element:
     return element
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(elements(), max_size=5), st.randoms(use_true_random=False))
 def test_made_streams_in_random_pieces(made: list[Element], chance: random.Random) -> None:
     stream = (OPEN + " ".join(map(str, made)) + "</stream:stream>").encode()
@@ -301,7 +301,7 @@ def test_a_header_with_other_prefixes_keeps_its_own_expat() -> None:
     assert isinstance(event, BadXml)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(elements(2), max_size=4), min_size=2, max_size=4), st.integers(0, 2**32))
 def test_many_connections_in_turn(made: list[list[Element]], seed: int) -> None:
     chance = random.Random(seed)

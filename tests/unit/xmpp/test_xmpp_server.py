@@ -161,13 +161,13 @@ async def test_a_port_in_use_is_an_error(embedded: EmbeddedServer) -> None:
         await serve(port=embedded.port)
 
 
-async def test_two_hundred_users_at_once(embedded: EmbeddedServer) -> None:
+async def test_many_users_at_once(embedded: EmbeddedServer) -> None:
     async def user(number: int) -> int:
         async with connect(number) as client:
             client.send_presence()
             await client.receive("presence", timeout=10)
             ready.append(number)
-            while len(ready) < 200:
+            while len(ready) < 60:
                 await asyncio.sleep(0.01)
             partner = number + 1 if number % 2 else number - 1
             for _ in range(5):
@@ -177,8 +177,8 @@ async def test_two_hundred_users_at_once(embedded: EmbeddedServer) -> None:
             return 5
 
     ready: list[int] = []
-    received = await asyncio.gather(*map(user, range(1, 201)))
-    assert sum(received) == 1000
-    assert embedded.counters.messages_routed == embedded.counters.messages_received == 1000
-    assert embedded.counters.logins == 200
+    received = await asyncio.gather(*map(user, range(1, 61)))
+    assert sum(received) == 300
+    assert embedded.counters.messages_routed == embedded.counters.messages_received == 300
+    assert embedded.counters.logins == 60
     await settle(embedded)
