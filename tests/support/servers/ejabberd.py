@@ -21,7 +21,7 @@ class Ejabberd(Server):
 
     def _start(self) -> ServerProcess:
         configuration = Template((HERE / "ejabberd.yml").read_text()).substitute(
-            port=self.port, http_port=self.http_port, certificate=self.certificate.both
+            port=self.port, http_port=self.http_port, certificate=self.certificate.both, folder=self.folder
         )
         (self.folder / "ejabberd.yml").write_text(configuration)
         environment = {

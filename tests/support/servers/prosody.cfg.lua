@@ -22,7 +22,9 @@ storage = "memory"
 ssl = { key = "$key", certificate = "$certificate" }
 modules_enabled = {
   "amoc_counter", "roster", "saslauth", "tls", "disco", "presence", "message", "iq", "c2s", "ping", "time", "version",
+  "adhoc", "admin_adhoc", "blocklist", "carbons", "csi_simple", "pep", "private", "uptime", "vcard_legacy",
 }
+admins = { "admin@localhost" }
 modules_disabled = { "s2s", "limits" }
 VirtualHost "localhost"
   authentication = "insecure"
@@ -30,3 +32,9 @@ VirtualHost "localhost"
   insecure_open_authentication = "Yes please, I know what I'm doing!"
 VirtualHost "scram.local"
   authentication = "internal_hashed"
+Component "pubsub.localhost" "pubsub"
+  admins = { "user_1@localhost", "user_3@localhost", "user_5@localhost" } -- who may create nodes
+Component "upload.localhost" "http_file_share"
+  http_host = "localhost"
+  http_external_url = "http://127.0.0.1:$http_port/"
+  http_file_share_size_limit = 1000000
