@@ -5,6 +5,7 @@ A thin shell around `state`. Every method that an operation calls returns plain 
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -379,10 +380,9 @@ class Master:
                 names = ", ".join(node.name for node in self.state.of_run())
                 raise Failed(f"waited {timeout:.0f} s in vain for {what} on {names}")
             self._changed.clear()
-            try:
-                await asyncio.wait_for(self._changed.wait(), min(left, 1.0))
-            except TimeoutError:
-                pass
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, 1.0)):  # not wait_for: before 3.12 it may swallow a cancellation
+                    await self._changed.wait()
 
     def _check_running(self, action: str) -> None:
         if not self.state.active() or self.state.desired.phase != "run":
