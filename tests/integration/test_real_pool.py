@@ -12,7 +12,8 @@ import pytest
 from amoc import config
 from amoc.operations import Context, call
 from amoc.roles import NodeOptions, local_node
-from tests.support.servers import Ejabberd, Prosody, Server
+from tests.support.servers import Server
+from tests.support.servers.fixtures import EACH_SERVER
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIO = "mongoose_simple_with_metrics"
@@ -68,13 +69,7 @@ async def test_sessions_while_users_come_and_go(
         config.use(before)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(Ejabberd, marks=pytest.mark.ejabberd),
-        pytest.param(Prosody, marks=pytest.mark.prosody),
-    ],
-)
+@pytest.mark.parametrize("kind", EACH_SERVER)
 async def test_every_user_comes_back_after_a_crash_of_the_server(
     kind: type[Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

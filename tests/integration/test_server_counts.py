@@ -13,6 +13,7 @@ import pytest
 import slixmpp
 
 from tests.support.servers import Counts, Ejabberd, Prosody, Server, ServerError
+from tests.support.servers.fixtures import EACH_SERVER
 from tests.support.servers.process import ServerProcess
 
 
@@ -87,9 +88,7 @@ async def test_ejabberd_itself_counts_the_same_sessions(ejabberd: Ejabberd) -> N
         assert ejabberd.counts().sessions == 2
 
 
-@pytest.mark.ejabberd
-@pytest.mark.prosody
-@pytest.mark.parametrize("kind", [Ejabberd, Prosody])
+@pytest.mark.parametrize("kind", EACH_SERVER)
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_nothing_of_a_server_is_left_running(kind: type[Server], end: str, tmp_path: Path) -> None:
     with kind(tmp_path) as server:

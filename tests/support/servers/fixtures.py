@@ -1,9 +1,9 @@
 """The pytest side of the servers: fixtures, and what happens when a server cannot be had.
 
-A test that uses one of the fixtures needs the marker of the server (`@pytest.mark.ejabberd`,
-`@pytest.mark.prosody`; the fixture `server` brings them by itself), so that `pytest -m "not ejabberd"` leaves
-it out. The packages are looked for, and installed when that is allowed, once and before the first test,
-outside any test's time limit.
+A test that uses a server needs its marker (`@pytest.mark.ejabberd`, `@pytest.mark.prosody`; the fixture `server`
+and `EACH_SERVER`, for `parametrize`, bring them by themselves), so that `pytest -m "not ejabberd"` leaves it out
+and a machine without the server skips it. The packages are looked for, and installed when that is allowed, once
+and before the first test, outside any test's time limit.
 """
 
 from collections.abc import Iterator
@@ -15,9 +15,13 @@ from tests.support.servers.ejabberd import Ejabberd
 from tests.support.servers.packages import missing_reason
 from tests.support.servers.prosody import Prosody
 
-__all__ = ["ejabberd", "prosody", "server"]
+__all__ = ["EACH_SERVER", "ejabberd", "prosody", "server"]
 
 MARKS = ("ejabberd", "prosody")
+EACH_SERVER = [
+    pytest.param(Ejabberd, marks=pytest.mark.ejabberd, id="ejabberd"),
+    pytest.param(Prosody, marks=pytest.mark.prosody, id="prosody"),
+]
 MISSING = pytest.StashKey[dict[str, str | None]]()
 
 
@@ -29,10 +33,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     session.config.stash[MISSING] = {mark: missing_reason(mark) for mark in sorted(wanted)}
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose server cannot be had, and say why."""
+    for name, reason in item.config.stash[MISSING].items():
+        if reason is not None and item.get_closest_marker(name):
+            pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def ejabberd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ejabberd]:
     """A running ejabberd, one for the whole session."""
-    _skip_if_missing(request.config, "ejabberd")
+    _check_marked(request.config, "ejabberd")
     with Ejabberd(tmp_path_factory.mktemp("ejabberd")) as running:
         yield running
 
@@ -40,28 +51,18 @@ def ejabberd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="session")
 def prosody(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prosody]:
     """A running Prosody, one for the whole session."""
-    _skip_if_missing(request.config, "prosody")
+    _check_marked(request.config, "prosody")
     with Prosody(tmp_path_factory.mktemp("prosody")) as running:
         yield running
 
 
-@pytest.fixture(
-    scope="session",
-    params=[
-        pytest.param("ejabberd", marks=pytest.mark.ejabberd),
-        pytest.param("prosody", marks=pytest.mark.prosody),
-    ],
-)
+@pytest.fixture(scope="session", params=EACH_SERVER)
 def server(request: pytest.FixtureRequest) -> Server:
     """Each test once with ejabberd and once with Prosody."""
-    running: Server = request.getfixturevalue(request.param)
+    running: Server = request.getfixturevalue(request.param.name)
     return running
 
 
-def _skip_if_missing(config: pytest.Config, name: str) -> None:
-    """Skip with the reason; a test without the marker of its server has had nobody look for the package."""
-    known = config.stash[MISSING]
-    if name not in known:
+def _check_marked(config: pytest.Config, name: str) -> None:
+    if name not in config.stash[MISSING]:
         pytest.fail(f"this test uses {name}: mark it with @pytest.mark.{name}")
-    if (reason := known[name]) is not None:
-        pytest.skip(reason)
