@@ -6,7 +6,7 @@ Runs in every worker process. May import: scenario, throttle, coordinator, metri
 from amoc.scenario import Source
 from amoc.users.arrival import Arrival, Leg
 from amoc.users.crowd import Crowd, Tally
-from amoc.users.errors import ErrorLog, Failure, traceback_text
+from amoc.users.errors import ErrorLog, Failure, one_line, traceback_text, well_formed
 from amoc.users.session import Session, setup_data
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "Session",
     "Source",
     "Tally",
+    "one_line",
     "setup_data",
     "traceback_text",
+    "well_formed",
 ]

@@ -34,6 +34,10 @@ class Leg(msgspec.Struct, frozen=True, array_like=True):
     def __len__(self) -> int:
         return (self.last - self.first) // self.step + 1
 
+    def ids(self) -> range:
+        """The ids, in order."""
+        return range(self.first, self.last + 1, self.step)
+
     def after(self, skipped: int) -> "Leg | None":
         """What is left when the first `skipped` ids are taken off."""
         if skipped >= len(self):
@@ -121,6 +125,7 @@ class Arrival:
         """Start nobody any more."""
         self._heap.clear()
         self._dropped.clear()
+        self.planned = 0
 
     def due(self, now: float, limit: int = 500) -> list[tuple[int, float]]:
         """Up to `limit` users to start now, with the deadline each was due at (`now` if all are due at once)."""
@@ -136,7 +141,8 @@ class Arrival:
             if not dropped and leg.spacing and now - deadline > HELD_UP:
                 if self._gate > now:
                     break
-                self._gate = max(self._gate, now - HELD_UP / 10) + leg.spacing / 2
+                # A turn of a busy loop takes some ms: what it missed meanwhile is let through in the next.
+                self._gate = max(self._gate, now - HELD_UP) + leg.spacing / 2
             cursor.next += 1
             if cursor.next < cursor.size:
                 heapreplace(heap, (cursor.deadline(), order, cursor))

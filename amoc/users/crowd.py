@@ -61,6 +61,26 @@ class Run(Protocol):
         """What it raised."""
 
 
+class NotRun:
+    """A run that failed before it was a task or a thread."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def cancel(self) -> None:
+        """It is over already."""
+
+    def cancelled(self) -> bool:
+        """No."""
+        return False
+
+    def exception(self) -> BaseException:
+        """Why there is no task or thread."""
+        return self._error
+
+
 class User:
     """One user; `run` is its task or thread, or the timer of its next repetition."""
 
@@ -193,10 +213,10 @@ class Crowd:
         if error is not None:
             self.errors.record(error, "start", user.id)
             self._end(user, "failed")
+        elif flags & (LEAVING | REMOVING):
+            self._end(user, "removed")
         elif flags & STOPPING:
             self._end(user, "stopped")
-        elif flags:
-            self._end(user, "removed")
         else:
             self._repeat(user)
 
@@ -223,11 +243,9 @@ class Crowd:
                 task.add_done_callback(user.done)
             else:
                 user.run = ThreadRun(self._loop, self._scenario.start, self._arguments(user.id), user.done)
-        except Exception as error:  # no thread to be had, or a decorator of the scenario's that raises
-            failed: asyncio.Future[None] = self._loop.create_future()
-            failed.set_exception(error)
-            user.run = failed
-            failed.add_done_callback(user.done)
+        except BaseException as error:  # no thread to be had, or a decorator of the scenario's that raises or exits
+            user.run = NotRun(error)
+            self._loop.call_soon(user.done, user.run)
 
     def _leave(self, user: User, force: bool) -> None:
         if user.waits:

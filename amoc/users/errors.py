@@ -11,7 +11,7 @@ from zlib import crc32
 
 import msgspec
 
-__all__ = ["ErrorLog", "Failure", "leaf", "traceback_text"]
+__all__ = ["ErrorLog", "Failure", "leaf", "one_line", "traceback_text", "well_formed"]
 
 _USERS = os.path.dirname(__file__)
 _WORKER = os.path.join(os.path.dirname(_USERS), "worker")
@@ -58,7 +58,7 @@ class ErrorLog:
             if len(self._kinds) >= MOST_KINDS:
                 key = f"{where}:{type(error).__qualname__}:more"
             name = type(error).__qualname__
-            known = self._kinds.get(key) or Failure(key, name, where, _line(error), traceback_text(error), user_id)
+            known = self._kinds.get(key) or Failure(key, name, where, one_line(error), traceback_text(error), user_id)
             self._kinds[key] = known
         known.count += 1
         self._fresh[key] = known
@@ -79,7 +79,7 @@ def _key(error: BaseException, where: str) -> str:
     for _ in range(MOST_FRAMES):
         if step is None:
             break
-        position = crc32(step.tb_frame.f_code.co_filename.encode(), position ^ step.tb_lineno)
+        position = crc32(step.tb_frame.f_code.co_filename.encode("utf-8", "surrogatepass"), position ^ step.tb_lineno)
         step = step.tb_next
     return f"{where}:{type(error).__qualname__}:{position:08x}"
 
@@ -88,9 +88,19 @@ def _is_machinery(filename: str) -> bool:
     return filename.startswith((_USERS, _WORKER, "uvloop/"))
 
 
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__qualname__}: {text}"[:500] if text else type(error).__qualname__
+def well_formed(text: str) -> str:
+    """The text as it can be sent: what is no Unicode (half of a pair, an undecodable byte) written as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def one_line(error: BaseException) -> str:
+    """Type and text of an exception, in one line of at most 500 characters."""
+    name = type(error).__qualname__
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # a `__str__` of the scenario's
+        text = "(its text cannot be shown)"
+    return well_formed(f"{name}: {text}"[:500] if text else name)
 
 
 def traceback_text(error: BaseException) -> str:
@@ -98,7 +108,7 @@ def traceback_text(error: BaseException) -> str:
     first = error.__traceback__
     while first is not None and _is_machinery(first.tb_frame.f_code.co_filename):
         first = first.tb_next
-    text = "".join(traceback.format_exception(type(error), error, first))
+    text = well_formed("".join(traceback.format_exception(type(error), error, first)))
     if len(text) > MOST_TEXT:
         text = f"{text[: MOST_TEXT // 2]}\n  …\n{text[-MOST_TEXT // 2 :]}"
     return text
