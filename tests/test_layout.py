@@ -13,7 +13,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"*"},
     "roles": {"*"},
-    "local": {"operations"},
+    "local": {"operations", "roles"},  # roles lazily: docs/adr/0005
     "dist": {"operations"},
     "api": {"operations"},
     "console": {"operations"},
