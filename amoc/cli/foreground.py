@@ -138,7 +138,10 @@ def _log_to_stderr() -> None:
 
 
 def _log_event(event: dict[str, Any]) -> None:
-    print(log_line(event), file=sys.stderr, flush=True)
+    try:
+        print(log_line(event), file=sys.stderr, flush=True)
+    except OSError:
+        pass  # a full disk or a closed pipe must not end the test
 
 
 def _note(text: str) -> None:

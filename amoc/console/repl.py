@@ -141,8 +141,13 @@ def _may_leave(shell: _Shell, session: Session) -> bool:
     if state not in BUSY:
         return True
     with shell.screen.held():
-        answer: bool = shell.ask_yes_no("leave and end the test? [y/N]", default="n", interrupt="n")
-    return answer
+        try:
+            return input("leave and end the test? [y/N] ").strip().lower() in ("y", "yes")
+        except KeyboardInterrupt:
+            return False
+        except EOFError:
+            print()
+            return not sys.stdin.isatty()  # the terminal is gone: nobody will ever answer
 
 
 def _matcher(names: Names) -> Any:

@@ -1,7 +1,7 @@
 """Lines that come while somebody types: shown above the prompt, none lost, the typed text kept.
 
 Lines come from any thread. While no prompt is shown they are written at once. While one is, they are
-gathered for REDRAW seconds and written by prompt_toolkit's `run_in_terminal`, which takes the prompt away
+gathered for REDRAW seconds and written by prompt_toolkit's `in_terminal`, which takes the prompt away
 and draws it again below. prompt_toolkit's own patch_stdout does the same for `print` in a thread, but loses
 what arrives in the moment a prompt ends; here a line leaves the queue only when it is on the terminal.
 """
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from prompt_toolkit.application import Application
-from prompt_toolkit.application.run_in_terminal import run_in_terminal
+from prompt_toolkit.application.run_in_terminal import in_terminal
 
 __all__ = ["Screen"]
 
@@ -91,12 +91,16 @@ class Screen:
         self._announced = True
 
     def _above_prompt(self) -> None:
-        run_in_terminal(self._write_above)
+        """Called by the prompt's event loop; if the prompt is just ending, `prompting` writes the queue."""
+        app = self._app
+        if app is not None and app.is_running:
+            app.create_background_task(self._write_above())  # which the application cancels when it ends
 
-    def _write_above(self) -> None:
-        with self._lock:
-            self._announced = False
-            self._write()
+    async def _write_above(self) -> None:
+        async with in_terminal():
+            with self._lock:
+                self._announced = False
+                self._write()
 
     def _write(self) -> None:
         """Write the queue; the lock is held."""
@@ -108,9 +112,13 @@ class Screen:
         text = "\n".join(self._lines) + "\n"
         self._lines.clear()
         out = self._app.output if self._app is not None else None
-        if out is None:
-            print(text, end="", flush=True, file=sys.stdout)
-        else:
-            out.enable_autowrap()
-            out.write_raw(text)
-            out.flush()
+        try:
+            if out is None:
+                encoding = sys.stdout.encoding or "utf-8"
+                print(text.encode(encoding, "replace").decode(encoding), end="", flush=True)
+            else:
+                out.enable_autowrap()
+                out.write_raw(text)
+                out.flush()
+        except OSError:
+            pass  # the terminal is gone; whoever reads from it notices

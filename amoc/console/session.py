@@ -74,8 +74,11 @@ class Session(ABC):
         """The connection to the node; a new one if need be."""
         with self._lock:
             if self._connection is None or self._connection.ended:
+                again = self._connection is not None
                 self._connection = self._reach()
                 self._connection.subscribe()
+                if again:
+                    self._say(f"connected to node {self.pid}", "INFO")
             return self._connection
 
     def leave(self) -> None:
@@ -165,8 +168,6 @@ class Owner(Session):
             self.connected()
         except AmocError as error:
             self._say(f"{error}; the next call tries again", "ERROR")
-        else:
-            self._say(f"a new node is ready (pid {self.pid}), no test runs", "INFO")
 
 
 class _Given(dict[str, Any]):

@@ -28,11 +28,23 @@ def test_the_node_of_a_console(place: Workplace) -> None:
         rf"ERROR amoc the node \(pid {node.pid}\) was killed by signal 9 \(SIGKILL\), its test is lost "
         r"\(chat, users 1 to 4\); starting another"
     )
-    shell.expect(r"amoc a new node is ready \(pid (\d+)\), no test runs")
+    shell.expect(r"amoc connected to node \d+")
     assert place.node().pid != node.pid
     until(lambda: gone(workers), "the workers of the dead node to end")
     assert shell.run("amoc_local.status()['state']").endswith("'idle'")
     assert "local: users 1 to 2" in shell.run("amoc_local.do(chat, 1, 2)")
+
+
+def test_a_node_that_dies_at_once_is_not_started_for_ever(place: Workplace) -> None:
+    shell = place.shell("console")
+    node = place.node()
+    node.send_signal(signal.SIGKILL)
+    shell.expect(
+        rf"the node \(pid {node.pid}\) was killed by signal 9 \(SIGKILL\), its test, if one ran, is lost; "
+        "it was young, so only the next call starts another"
+    )
+    assert shell.run("amoc_node.ping()").endswith("'pong'")
+    assert place.node().pid != node.pid
 
 
 def test_the_node_of_a_console_under_a_call(place: Workplace) -> None:
@@ -90,6 +102,7 @@ def test_the_node_in_the_background(place: Workplace) -> None:
 
     assert place.amoc("start").returncode == 0, "what the dead node left is in nobody's way"
     assert shell.run("amoc_local.status()['state']").endswith("'idle'")
+    assert f"connected to node {place.node().pid}" in shell.text
     assert re.search(r"local: users 1 to 2", shell.run("amoc_local.do(chat, 1, 2)"))
     shell.expect("says hello 1")
 

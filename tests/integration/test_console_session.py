@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from amoc.operations import TABLE
 from tests.support.terminal import AMOC, Workplace, gone, until
 
 ROOT = Path(__file__).parents[2]
@@ -92,34 +93,33 @@ def test_settings_are_read_and_set(place: Workplace) -> None:
     assert shell.run("import math; amoc_config.set('repeat_num', math.inf)").endswith("repeat_num = 'infinity'")
 
 
-@pytest.mark.parametrize(
-    ("line", "reply"),
-    [
-        ("amoc_local.do('chad', 1, 10)", "unknown scenario 'chad'; did you mean 'chat'?"),
-        ("amoc_local.do(chad, 1, 10)", "name 'chad' is not defined; did you mean 'chat'?"),
-        ("amoc_local.do(chat, 10, 1)", "users 10 to 1: the first must be at least 1 and the last not below the first"),
-        ("amoc_local.do(chat, 0, 1)", "users 0 to 1: the first must be at least 1 and the last not below the first"),
-        ("amoc_local.do(chat, 1)", "local.do(scenario: str, first: int, last: int, **settings: Any)"),
-        ("amoc_local.do(chat, 1, 'ten')", "local.do: last must be a whole number, not 'ten'"),
-        ("amoc_local.do(chat, 1, 10, ronds=3)", "unknown setting 'ronds'; did you mean 'rounds'?"),
-        ("amoc_local.do(chat, 1, 10, rounds='x')", "rounds"),
-        ("amoc_local.do(chat, 1, 10, rounds=object())", "local.do: an argument cannot be sent to the node"),
-        ("amoc_local.add(5)", "no test is running to add users to"),
-        ("amoc_local.remove(5)", "no test is running to remove users from"),
-        ("amoc_local.stop()", "no test is running"),
-        ('amoc_config.set("interarival", 5)', "unknown setting 'interarival'; did you mean 'interarrival'?"),
-        ('amoc_config.set("interarrival", "soon")', "interarrival"),
-        ("amoc_local.start()", "amoc_local has no 'start'; it has: add, do, remove, status, stop, users"),
-    ],
-)
-def test_a_mistake_is_one_line_and_changes_nothing(place: Workplace, line: str, reply: str) -> None:
-    """One shell for all of them: each leaves it usable."""
+MISTAKES = [
+    ("amoc_local.do('chad', 1, 10)", "unknown scenario 'chad'; did you mean 'chat'?"),
+    ("amoc_local.do(chad, 1, 10)", "name 'chad' is not defined; did you mean 'chat'?"),
+    ("amoc_local.do(chat, 10, 1)", "users 10 to 1: the first must be at least 1 and the last not below the first"),
+    ("amoc_local.do(chat, 0, 1)", "users 0 to 1: the first must be at least 1 and the last not below the first"),
+    ("amoc_local.do(chat, 1)", "local.do(scenario: str, first: int, last: int, **settings: Any)"),
+    ("amoc_local.do(chat, 1, 'ten')", "local.do: last must be a whole number, not 'ten'"),
+    ("amoc_local.do(chat, 1, 10, ronds=3)", "unknown setting 'ronds'; did you mean 'rounds'?"),
+    ("amoc_local.do(chat, 1, 10, rounds='x')", "rounds"),
+    ("amoc_local.do(chat, 1, 10, rounds=object())", "local.do: an argument cannot be sent to the node"),
+    ("amoc_local.add(5)", "no test is running to add users to"),
+    ("amoc_local.remove(5)", "no test is running to remove users from"),
+    ("amoc_local.stop()", "no test is running"),
+    ('amoc_config.set("interarival", 5)', "unknown setting 'interarival'; did you mean 'interarrival'?"),
+    ('amoc_config.set("interarrival", "soon")', "interarrival"),
+    ("amoc_local.start()", "amoc_local has no 'start'; it has: add, do, remove, status, stop, users"),
+]
+
+
+def test_a_mistake_is_one_line_and_changes_nothing(place: Workplace) -> None:
     shell = place.shell("console")
-    shown = shell.run(line)
-    assert reply in shown
-    assert "\n" not in shown.strip()
-    assert "Traceback" not in shown
-    assert shell.run("amoc_local.status()['state']") == "Out[2]: 'idle'"
+    for line, reply in MISTAKES:
+        shown = shell.run(line)
+        assert reply in shown
+        assert "\n" not in shown.strip()
+        assert "Traceback" not in shown
+        assert shell.run("amoc_local.status()['state']").endswith("'idle'")
 
 
 def test_counts_below_one_are_refused_while_a_test_runs(place: Workplace) -> None:
@@ -151,7 +151,7 @@ def test_help_shows_the_operation(place: Workplace) -> None:
     for line in ("amoc_local.remove?", "help(amoc_local.remove)"):
         shown = shell.run(line)
         assert "remove(count: int, force: bool = False)" in shown
-        assert "Remove the `count` newest users." in shown
+        assert TABLE["local.remove"].doc.splitlines()[0] in shown
     for line in ("chat?", "help(chat)", "chat"):
         shown = shell.run(line)
         assert "Users that write a line to the log now and then." in shown
@@ -189,6 +189,18 @@ def test_log_lines_come_while_python_works(place: Workplace) -> None:
     shell.ctrl_c()
     shell.expect("interrupted")
     shell.prompt()
+
+
+def test_an_operation_that_takes_long_can_be_left_alone(place: Workplace) -> None:
+    place.scenario("slow", "import time\n\ndef init():\n    time.sleep(5)\n\nasync def start(user_id):\n    pass\n")
+    shell = place.shell("console")
+    shell.type("amoc_local.do(slow, 1, 2)\r")
+    shell.expect("slow starts on local")
+    shell.ctrl_c()
+    shell.expect("interrupted; what the node was asked already, it does")
+    shell.prompt()
+    assert "slow is being started already" in shell.run("amoc_local.do(slow, 1, 2)")
+    shell.run_until("amoc_local.users()", "2 starts")
 
 
 def test_errors_of_users_are_shown(place: Workplace) -> None:

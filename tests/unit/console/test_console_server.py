@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from amoc.console import client as client_module
 from amoc.console import server as server_module
 from amoc.console.client import Connection, NodeGone, NoNode
 from amoc.console.node_dir import NodeDir
@@ -345,6 +346,12 @@ def test_something_else_behind_the_socket_is_named(tmp_path: Path, greeting: byt
         with pytest.raises(Failed, match=text):
             Connection(NodeDir(tmp_path).socket_path)
         thread.join()
+
+
+def test_a_node_that_hangs_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "GREETING_TIMEOUT", 0.05)
+    with NodeDir(tmp_path).listen(), pytest.raises(NodeGone, match="does not greet: timed out"):
+        Connection(NodeDir(tmp_path).socket_path)
 
 
 def test_no_node_is_said_so(tmp_path: Path) -> None:
