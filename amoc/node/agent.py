@@ -28,7 +28,7 @@ from amoc.control import (
     apply,
 )
 from amoc.errors import Failed
-from amoc.node.effects import BeatNow, Effect, Emit, FetchSource, Kill, KillAll, Quit, Send, Spawn
+from amoc.node.effects import BeatNow, Effect, Emit, FetchSource, Kill, Quit, Send, Spawn
 from amoc.node.gather import Gathered
 from amoc.node.state import NodeState
 from amoc.scenario import Source
@@ -57,8 +57,6 @@ class Agent:
         self._unanswered: Beat | None = None
         self._beat_now = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._empty = asyncio.Event()
-        self._empty.set()
 
     def __repr__(self) -> str:
         return f"<Agent {self.state.name} {self._pool}>"
@@ -79,9 +77,7 @@ class Agent:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._pool.kill_all()
-        if len(self._pool):
-            await asyncio.wait_for(self._empty.wait(), 10)
+        await self._pool.close()
 
     # Stimuli
 
@@ -113,8 +109,6 @@ class Agent:
 
     def _worker_died(self, death: WorkerDeath) -> None:
         self._gathered.forget(death.index)
-        if not len(self._pool):
-            self._empty.set()
         self._perform(self.state.worker_died(death, time.monotonic()))
 
     # Effects
@@ -125,12 +119,9 @@ class Agent:
                 case Send(index, message):
                     self._pool.send(index, message)
                 case Spawn(index):
-                    self._empty.clear()
                     self._spawn_task(self._start_worker(index))
                 case Kill(index):
                     self._pool.kill(index)
-                case KillAll():
-                    self._pool.kill_all()
                 case Quit():
                     self._pool.quit()
                 case FetchSource(version):
@@ -142,11 +133,11 @@ class Agent:
 
     async def _start_worker(self, index: int) -> None:
         try:
-            await self._pool.spawn(index)
+            pid = await self._pool.spawn(index)
         except OSError as error:
-            self._perform(self.state.failed(f"worker {index} could not be started: {error}"))
-            return
-        self._perform(self.state.worker_up(index, self._pool.pid(index), time.monotonic()))
+            self._perform(self.state.worker_not_up(index, str(error), time.monotonic()))
+        else:
+            self._perform(self.state.worker_up(index, pid, time.monotonic()))
 
     async def _fetch(self, version: str) -> None:
         reply = await self._bus.request(Fetch(self.state.name, self._incarnation, version))
@@ -182,11 +173,11 @@ class Agent:
         self._unanswered = beat
         try:
             reply: Reply = await self._bus.request(beat)
-        except TimeoutError:
-            return
-        self._unanswered = None
-        if isinstance(reply, BeatReply) and reply.number > self.state.desired.number:
-            await self._take_snapshot()
+            self._unanswered = None
+            if isinstance(reply, BeatReply) and reply.number > self.state.desired.number:
+                await self._take_snapshot()
+        except TimeoutError:  # the next beat tries again
+            pass
 
     def _next_beat(self) -> Beat:
         self._seq += 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from amoc.worker.messages import ToWorker
 
-__all__ = ["BeatNow", "Effect", "Emit", "FetchSource", "Kill", "KillAll", "Quit", "Send", "Spawn"]
+__all__ = ["BeatNow", "Effect", "Emit", "FetchSource", "Kill", "Quit", "Send", "Spawn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class FetchSource:
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
-    """Start worker `index`; tell `worker_up` when it is there."""
+    """Start worker `index`; tell `worker_up` when it is there, `worker_not_up` when it cannot be started."""
 
     index: int
 
@@ -37,11 +37,6 @@ class Kill:
     """End worker `index` at once."""
 
     index: int
-
-
-@dataclass(frozen=True, slots=True)
-class KillAll:
-    """End all workers at once; their deaths are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +59,4 @@ class Emit:
     worker: int | None = None
 
 
-Effect = FetchSource | Spawn | Send | Kill | KillAll | Quit | BeatNow | Emit
+Effect = FetchSource | Spawn | Send | Kill | Quit | BeatNow | Emit

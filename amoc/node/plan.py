@@ -74,20 +74,11 @@ class NodePlan:
 
     def started(self, worker: int, now: float, gone: Callable[[int], bool]) -> int:
         """How many of the worker's ids that are not `gone` have been due by now."""
-        return sum(
-            not gone(user_id)
-            for leg in self._legs[worker]
-            for user_id in range(leg.first, leg.first + leg.due_before(now) * leg.step, leg.step)
-        )
+        return sum(not gone(user_id) for leg in self._legs[worker] for user_id in leg.ids()[: leg.due_before(now)])
 
     def restart(self, worker: int, now: float, gone: Callable[[int], bool]) -> list[Leg]:
         """New legs for the worker's ids that are not `gone`: in the old order, at the worker's own pace."""
-        remaining = [
-            user_id
-            for leg in self._legs[worker]
-            for user_id in range(leg.first, leg.last + 1, leg.step)
-            if not gone(user_id)
-        ]
+        remaining = [user_id for leg in self._legs[worker] for user_id in leg.ids() if not gone(user_id)]
         legs: list[Leg] = []
         at, spacing = now + LEAD, self.workers * self.interval
         for ids in compress(remaining):

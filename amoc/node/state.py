@@ -7,9 +7,14 @@ A worker goes through these steps; each but `ready` and `done` has a deadline:
 
     spawning → loading → loaded → [setup] → init → ready → stop → terminate → done → [teardown]
 
+`quit` (told to end, or killed) and `dead` come after any of them.
+
 A worker that dies before the node is ready fails the run. One that dies later is replaced under its own
 index, and its users start again under their own ids at the worker's own pace; after `MOST_CRASHES` deaths
 within `CRASH_WINDOW` it is given up, and its users are counted as failed.
+
+What a dead worker counted is what its reports said; whose end no report told starts again, except for those
+who were to be removed: they count as removed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +23,7 @@ from typing import Any
 import msgspec
 
 from amoc.control import PHASES, Counts, Desired, ErrorCount, IdRange, IdSet, Run, WorkerFigures, compress
-from amoc.node.effects import BeatNow, Effect, Emit, FetchSource, Kill, KillAll, Quit, Send, Spawn
+from amoc.node.effects import BeatNow, Effect, Emit, FetchSource, Kill, Quit, Send, Spawn
 from amoc.node.plan import NodePlan
 from amoc.scenario import Source
 from amoc.worker import WorkerDeath, messages
@@ -27,12 +32,14 @@ from amoc.worker.messages import Leg, Tally
 __all__ = ["NodeState", "Taken"]
 
 # Seconds a step may take. Loading imports a scenario's libraries; setup and init may register accounts.
-# Users are given up 2 s after a stop; more means that the loop itself is held up.
+# Users are given up 2 s after a stop; more means that the loop itself is held up, by the work of ending so many too.
 BEGINNING = {"spawning": 30.0, "loading": 30.0, "setup": 120.0, "init": 120.0}
-TIMEOUTS = {**BEGINNING, "stop": 4.0, "terminate": 15.0, "teardown": 120.0, "quit": 3.0}
+TIMEOUTS = {**BEGINNING, "stop": 10.0, "terminate": 15.0, "teardown": 120.0, "quit": 3.0}
 MOST_CRASHES = 3
 CRASH_WINDOW = 60.0
 
+NAMES = {"spawning": "its start", "loading": "loading the scenario", "stop": "ending its users", "quit": "its end"}
+MESSAGE = {"load": "loading"}  # what a worker calls otherwise than its step is called here
 CUMULATIVE = ("finished", "failed", "removed", "stopped", "stuck", "starts")
 
 
@@ -54,12 +61,13 @@ class Taken(msgspec.Struct):
 class _Worker:
     """What the node knows of one worker."""
 
-    __slots__ = ("crashes", "deadline", "figures", "step", "tally")
+    __slots__ = ("crashes", "deadline", "figures", "shown", "step", "tally")
 
     def __init__(self, index: int) -> None:
         self.step = "spawning"
         self.deadline: float | None = None
-        self.tally = Tally()
+        self.tally = Tally()  # of its last report
+        self.shown = self.tally  # of its watchdog, when that spoke since
         self.figures = WorkerFigures(index)
         self.crashes: list[float] = []
 
@@ -120,8 +128,7 @@ class NodeState:
         if self.run is None or self.run.id != run.id:
             if desired.phase == "over":
                 return []
-            if self._workers:
-                effects.append(KillAll())
+            effects += self._kill(self._alive, now)
             self.run = run
             self._clear()
             self._settings = desired.settings
@@ -136,12 +143,13 @@ class NodeState:
         self._plan = NodePlan(self.size, self.desired.interval)
         effects: list[Effect] = []
         for index in range(self.size):
-            self._workers[index] = _Worker(index)
-            effects += self._spawn(index, now)
+            self._workers[index] = worker = _Worker(index)
+            self._step(worker, "spawning", now)
+            effects.append(Spawn(index))
         return effects
 
     def failed(self, text: str) -> list[Effect]:
-        """The shell could not do what was asked of it: no source, no process."""
+        """The shell could not do what was asked of it: there is no source, or an error inside."""
         return self._fail(text)
 
     def worker_up(self, index: int, pid: int, now: float) -> list[Effect]:
@@ -150,6 +158,8 @@ class NodeState:
         if worker is None or self._source is None or self.run is None:
             return [Kill(index)]
         worker.figures.pid = pid
+        if worker.step != "spawning":  # it has become needless meanwhile
+            return [Kill(index)]
         self._step(worker, "loading", now)
         return [
             Send(
@@ -158,6 +168,13 @@ class NodeState:
             )
         ]
 
+    def worker_not_up(self, index: int, reason: str, now: float) -> list[Effect]:
+        """Worker `index` could not be started."""
+        worker = self._workers.get(index)
+        if worker is None:
+            return []
+        return self._ended_by(index, worker, f"worker {index} cannot be started: {reason}", now)
+
     def worker_said(self, index: int, message: messages.FromWorker, now: float) -> list[Effect]:
         """A worker's message, other than events and metrics, which the shell takes itself."""
         worker = self._workers.get(index)
@@ -165,31 +182,37 @@ class NodeState:
             return []
         match message:
             case messages.Report():
-                return self._reported(worker, message)
-            case messages.Dropped(number=number, count=count):
-                return self._dropped(index, number, count)
-            case messages.Done(step=step, data=data):
+                return self._reported(index, worker, message)
+            case messages.HeldUp(tally=tally, rss=rss, lag_ms=lag):
+                worker.shown = tally
+                worker.figures.users, worker.figures.rss, worker.figures.lag_ms = _present(tally), rss, lag
+            case messages.Done(step=step, data=data) if worker.step == MESSAGE.get(step, step):
                 return self._done(index, worker, step, data, now)
-            case messages.Failed(step=step, error=error, traceback=trace):
+            case messages.Failed(step=step, error=error, traceback=trace) if worker.step == MESSAGE.get(step, step):
                 return self._step_failed(index, worker, step, error, trace, now)
         return []
 
     def worker_died(self, death: WorkerDeath, now: float) -> list[Effect]:
         """A worker's process has ended."""
         worker = self._workers.get(death.index)
-        if worker is None:
+        if worker is None or worker.figures.pid != death.pid:  # of a run before this one
             return []
+        if death.wanted:
+            worker.step = "quit"
+        return self._ended_by(death.index, worker, f"worker {death.index} (pid {death.pid}) {death.cause}", now)
+
+    def _ended_by(self, index: int, worker: _Worker, text: str, now: float) -> list[Effect]:
+        """A worker is no more; `text` says why."""
         step = worker.step
         self._fold(worker)
-        worker.step, worker.deadline = "dead", None
-        if death.wanted or step == "done":
+        self._step(worker, "dead", now)
+        if step in ("done", "quit"):
             return self._follow(now)
-        text = f"worker {death.index} (pid {death.pid}) {death.cause}"
         if self._stopping:
-            return [Emit("worker", "WARNING", f"{text} while stopping", death.index), *self._follow(now)]
+            return [Emit("worker", "WARNING", f"{text} while stopping", index), *self._follow(now)]
         if not self._reached("init"):
-            return self._fail(f"{text} during {_named(step)}")
-        return self._replace(death.index, worker, text, now)
+            return self._fail(f"{text} during {_named(step)}" if step != "spawning" else text)
+        return self._replace(index, worker, step, text, now)
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed: steps that take too long are ended."""
@@ -227,7 +250,7 @@ class NodeState:
         """Users of this node by what they do. Who is nothing else is planned, so the sum is what was assigned."""
         counts = msgspec.structs.replace(self._base)
         for worker in self._workers.values():
-            tally = worker.tally
+            tally = worker.shown
             for name in ("running", "waiting", "leaving", *CUMULATIVE):
                 setattr(counts, name, getattr(counts, name) + getattr(tally, name))
         others = ("running", "waiting", "leaving", "finished", "failed", "removed", "stopped", "stuck")
@@ -248,16 +271,19 @@ class NodeState:
         wanted = self.desired.phase
         if PHASES.index(wanted) >= PHASES.index("stop"):
             return self._follow_stop(wanted, now)
+        if self._error is not None:  # the master will stop the run
+            return []
         effects: list[Effect] = []
         if not self._reached("setup") and self._all("loaded"):
             if self._first and "setup" not in self._begun:
                 self._begun.add("setup")
                 return self._order([0], "setup", now)
-            if not self._first:
-                return self._finish("setup")
+            effects += self._finish("setup")
         if wanted == "init" and self._reached("setup") and "init" not in self._begun:
             self._begun.add("init")
             effects += self._order(self._workers, "init", now, self.desired.data)
+        if not self._reached("init") and self._all("ready"):
+            effects += self._finish("init")
         if wanted == "run" and self._reached("init"):
             if not self._reached("run"):
                 self.state = "running"
@@ -268,7 +294,7 @@ class NodeState:
     def _follow_users(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         desired = self.desired
-        ready = [index for index, worker in self._workers.items() if worker.step == "ready"]
+        ready = self._at("ready")
         if desired.settings != self._settings:
             self._settings = desired.settings
             effects += [Send(index, messages.Change(self._settings)) for index in ready]
@@ -289,10 +315,8 @@ class NodeState:
         return effects
 
     def _remove(self, number: int, ids: list[IdRange], force: bool, ready: list[int]) -> list[Effect]:
-        absent = 0
-        for index, worker in self._workers.items():
-            if worker.step != "ready":  # being replaced: its users only have to not start again
-                absent += self._forget(index, ids)
+        # Of a worker that is being replaced: its users only have to not start again.
+        absent = sum(self._forget(i, IdSet(ids)) for i, worker in self._workers.items() if worker.step != "ready")
         self._removed.update(ids)
         if not ready:
             self._fresh_dropped[number] = absent
@@ -300,35 +324,33 @@ class NodeState:
         self._drops[number] = (set(ready), absent, ids)
         return [Send(index, messages.Drop(number, ids, force)) for index in ready]
 
-    def _forget(self, index: int, ids: list[IdRange]) -> int:
+    def _forget(self, index: int, ids: IdSet) -> int:
         """How many of the ids are the absent worker's and not ended; they count as removed from now on."""
-        mine = [
-            user_id
-            for user_id in _each(ids)
-            if user_id not in self._ended and any(leg.position(user_id) is not None for leg in self._plan.legs(index))
-        ]
+        mine = [i for i in self._unended(index) if i in ids]
         self._base.removed += len(mine)
-        self._ended.update(compress(mine))
-        self._fresh_ended += compress(mine)
+        self._end(compress(mine))
         return len(mine)
+
+    def _unended(self, index: int) -> Iterable[int]:
+        return (i for leg in self._plan.legs(index) for i in leg.ids() if i not in self._ended)
+
+    def _end(self, ids: list[IdRange]) -> None:
+        """The life of these users is over."""
+        self._ended.update(ids)
+        self._fresh_ended += ids
 
     def _follow_stop(self, wanted: str, now: float) -> list[Effect]:
         effects: list[Effect] = []
+        gently = not self.desired.force and self._reached("init")
         if not self._stopping:
             self._begun.add("stop")
             if self.state != "error":
                 self.state = "terminating"
-            ready = [i for i, w in self._workers.items() if w.step == "ready"]
-            if not self.desired.force and ready and self._reached("init"):
-                effects += self._order(ready, "stop", now)
-                effects += [Kill(i) for i, w in self._workers.items() if w.step not in ("stop", "dead")]
-        if self.desired.force or not self._reached("init"):
-            if self._alive and "kill" not in self._begun and not self._reached("stop"):
-                self._begun.add("kill")
-                effects.append(KillAll())
-            if not self._alive and not self._reached("stop"):
-                effects += self._finish("stop")
-        elif self._all("done") and not self._reached("stop"):
+            if gently:
+                effects += self._order(self._at("ready"), "stop", now)
+        ending = ("stop", "terminate", "done", "teardown") if gently else ()
+        effects += self._kill([i for i in self._alive if self._workers[i].step not in ending], now)
+        if not self._reached("stop") and all(self._workers[i].step == "done" for i in self._alive):
             effects += self._finish("stop")
         if PHASES.index(wanted) >= PHASES.index("teardown") and self._reached("stop"):
             effects += self._follow_teardown(wanted, now)
@@ -338,12 +360,10 @@ class NodeState:
         effects: list[Effect] = []
         if "teardown" not in self._begun:
             self._begun.add("teardown")
-            if self._first and 0 in self._alive and self._workers[0].step == "done":
-                return self._order([0], "teardown", now, self.desired.data)
-        teardown_runs = any(worker.step == "teardown" for worker in self._workers.values())
-        if not teardown_runs and self._alive and "quit" not in self._begun:
-            self._begun.add("quit")
-            for index in self._alive:
+            if self._first and (done := self._at("done")):
+                return self._order(done[:1], "teardown", now, self.desired.data)
+        if not self._at("teardown") and (done := self._at("done")):
+            for index in done:
                 self._step(self._workers[index], "quit", now)
             effects.append(Quit())
         if not self._alive and not self._reached("teardown"):
@@ -355,15 +375,13 @@ class NodeState:
 
     # What workers say
 
-    def _reported(self, worker: _Worker, report: messages.Report) -> list[Effect]:
-        worker.tally = report.tally
+    def _reported(self, index: int, worker: _Worker, report: messages.Report) -> list[Effect]:
+        worker.tally = worker.shown = report.tally
         figures = worker.figures
-        figures.users = report.tally.running + report.tally.waiting + report.tally.leaving
+        figures.users = _present(report.tally)
         figures.rss, figures.lag_ms = report.rss, report.lag_ms
-        if report.metrics:  # not one that the watchdog sent
-            figures.cpu, figures.late_ms = report.cpu, report.late_ms
-        self._ended.update(report.ended)
-        self._fresh_ended += report.ended
+        figures.cpu, figures.late_ms = report.cpu, report.late_ms
+        self._end(report.ended)
         effects: list[Effect] = []
         for f in report.failures:
             self._fresh_errors.append(ErrorCount(*msgspec.structs.astuple(f)))
@@ -371,6 +389,8 @@ class NodeState:
                 self._seen_errors.add(f.key)
                 text = f"user {f.first_user} failed: {f.text}\n{f.traceback.rstrip()}"
                 effects.append(Emit("error", "ERROR", text, figures.index))
+        for number, dropped in report.dropped.items():
+            effects += self._dropped(index, number, dropped)
         return effects
 
     def _dropped(self, index: int, number: int, count: int) -> list[Effect]:
@@ -395,14 +415,11 @@ class NodeState:
             case "setup":
                 self._step(worker, "loaded", now)
                 self._data = data
-                return [*self._finish("setup"), *self._follow(now)]
             case "init":
                 self._step(worker, "ready", now)
                 if self._reached("init"):
                     legs = self._plan.restart(index, now, self._gone)
                     return [Send(index, messages.Change(self._settings)), Send(index, messages.Legs(legs))]
-                if self._all("ready"):
-                    return [*self._finish("init"), *self._follow(now)]
             case "stop":
                 return self._order([index], "terminate", now)
             case "terminate" | "teardown":
@@ -422,51 +439,48 @@ class NodeState:
 
     # Workers that die
 
-    def _replace(self, index: int, worker: _Worker, text: str, now: float) -> list[Effect]:
+    def _replace(self, index: int, worker: _Worker, step: str, text: str, now: float) -> list[Effect]:
+        effects: list[Effect] = []
         for number, (waiting, _, ids) in list(self._drops.items()):
             if index in waiting:  # it died before it answered: its part counts as removed all the same
-                self._dropped(index, number, self._forget(index, ids))
+                effects += self._dropped(index, number, self._forget(index, IdSet(ids)))
+        self._forget(index, self._removed)  # those for whom it had answered, and who were not gone yet
         worker.crashes = [at for at in worker.crashes if now - at < CRASH_WINDOW] + [now]
         if len(worker.crashes) > MOST_CRASHES:
-            return self._give_up(index, text)
-        started = self._plan.started(index, now, self._gone)
-        self._base.restarted += started
+            return effects + self._give_up(index, text)
         worker.figures.restarts += 1
-        say = Emit(
-            "worker",
-            "ERROR",
-            f"{text}: {started} users start again in a new one "
-            f"(what it counted since its last report, up to 1 s, is lost)",
-            index,
-        )
-        return [say, *self._spawn(index, now), BeatNow()]
+        if step == "ready":
+            started = self._plan.started(index, now, self._gone)
+            self._base.restarted += started
+            text += (
+                f": {started} users start again in a new one "
+                f"(what it counted since its last report, up to 1 s, is lost)"
+            )
+        else:
+            text += ", as the replacement of another; it is tried again"
+        self._step(worker, "spawning", now)
+        return [*effects, Emit("worker", "ERROR", text, index), Spawn(index), BeatNow()]
 
     def _give_up(self, index: int, text: str) -> list[Effect]:
-        lost = [i for leg in self._plan.legs(index) for i in _leg_ids(leg) if not self._gone(i)]
-        self._base.failed += len(lost)
-        self._ended.update(compress(lost))
-        self._fresh_ended += compress(lost)
         reason = f"{text}, more than {MOST_CRASHES} times within {CRASH_WINDOW:.0f} s"
-        if lost:
-            self._fresh_errors.append(
-                _error("WorkerLost", "worker", f"{reason}; its users are lost", count=len(lost), user=lost[0])
-            )
-        say = Emit("worker", "ERROR", f"{reason}; it is not replaced, {len(lost)} users are lost", index)
+        lost = self._lose(list(self._unended(index)), f"{reason}; its users are lost")
+        say = Emit("worker", "ERROR", f"{reason}; it is not replaced, {lost} users are lost", index)
         if not self._alive:
             return [say, *self._fail(f"{reason}; no worker is left")]
         return [say, BeatNow()]
 
+    def _lose(self, ids: list[int], reason: str) -> int:
+        """Users of a worker that is not replaced any more count as failed; returns how many they are."""
+        if ids:
+            self._base.failed += len(ids)
+            self._end(compress(ids))
+            self._fresh_errors.append(_error("WorkerLost", "worker", reason, count=len(ids), user=ids[0]))
+        return len(ids)
+
     def _lose_unservable(self, legs: Mapping[int, list[Leg]]) -> None:
-        """Users given to a worker that is not replaced any more are lost, and counted so."""
         for index, new in legs.items():
-            if self._workers[index].step == "dead" and len(self._workers[index].crashes) > MOST_CRASHES:
-                lost = [i for leg in new for i in _leg_ids(leg)]
-                self._base.failed += len(lost)
-                self._ended.update(compress(lost))
-                self._fresh_ended += compress(lost)
-                self._fresh_errors.append(
-                    _error("WorkerLost", "worker", f"worker {index} is gone", count=len(lost), user=lost[0])
-                )
+            if self._workers[index].step == "dead":
+                self._lose([i for leg in new for i in leg.ids()], f"worker {index} is gone; its users are lost")
 
     # Small things
 
@@ -478,19 +492,23 @@ class NodeState:
     def _alive(self) -> list[int]:
         return [index for index, worker in self._workers.items() if worker.step != "dead"]
 
+    def _at(self, step: str) -> list[int]:
+        return [index for index, worker in self._workers.items() if worker.step == step]
+
     def _gone(self, user_id: int) -> bool:
         return user_id in self._ended or user_id in self._removed
 
     def _all(self, step: str) -> bool:
-        """Whether every worker that lives is at `step` (and there are some, or all are gone after a start)."""
-        if self._source is None:
-            return False
-        steps = [worker.step for worker in self._workers.values() if worker.step != "dead"]
-        return all(s == step for s in steps) and (bool(steps) or self._stopping)
+        """Whether there are workers that live and all of them are at `step`."""
+        return bool(self._alive) and all(self._workers[i].step == step for i in self._alive)
 
-    def _spawn(self, index: int, now: float) -> list[Effect]:
-        self._step(self._workers[index], "spawning", now)
-        return [Spawn(index)]
+    def _kill(self, indices: Iterable[int], now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for index in indices:
+            if self._workers[index].step != "quit":
+                self._step(self._workers[index], "quit", now)
+                effects.append(Kill(index))
+        return effects
 
     def _order(self, indices: Iterable[int], step: str, now: float, data: Any = None) -> list[Effect]:
         effects: list[Effect] = []
@@ -520,28 +538,20 @@ class NodeState:
         tally, base = worker.tally, self._base
         for name in CUMULATIVE:
             setattr(base, name, getattr(base, name) + getattr(tally, name))
-        base.removed += tally.leaving
         if self._stopping:
+            base.removed += tally.leaving
             base.stopped += tally.running + tally.waiting
-        worker.tally = Tally()
-        worker.figures.users = 0
-        worker.figures.cpu = 0.0
-        worker.figures.lag_ms = 0.0
+        worker.tally = worker.shown = Tally()
+        figures = worker.figures
+        figures.users, figures.cpu, figures.lag_ms = 0, 0.0, 0.0
 
 
-def _each(ranges: Iterable[IdRange]) -> Iterable[int]:
-    for ids in ranges:
-        yield from ids
-
-
-def _leg_ids(leg: Leg) -> range:
-    return range(leg.first, leg.last + 1, leg.step)
+def _present(tally: Tally) -> int:
+    return tally.running + tally.waiting + tally.leaving
 
 
 def _named(step: str) -> str:
-    return {"spawning": "its start", "loading": "loading the scenario", "stop": "ending its users"}.get(
-        step, f"{step}()"
-    )
+    return NAMES.get(step, f"{step}()")
 
 
 def _error(kind: str, where: str, text: str, trace: str = "", *, count: int = 1, user: int = 0) -> ErrorCount:

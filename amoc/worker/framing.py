@@ -53,6 +53,11 @@ class FramedPipe(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def backlog(self) -> int:
-        """Bytes sent but not yet taken by the other end's kernel."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+    def abort(self) -> None:
+        """Close the pipe at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def is_open(self) -> bool:
+        """Whether messages can still come from the other end."""
+        return self._transport is not None

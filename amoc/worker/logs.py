@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from amoc.control import Event
+from amoc.users import well_formed
 
 __all__ = ["LogLines", "PrintedLines"]
 
@@ -49,7 +50,8 @@ class LogLines(logging.Handler):
         self._event(level, logger, text)
 
     def _event(self, level: str, logger: str, text: str) -> None:
-        self._send(Event("log", time.time(), level, text[:MOST_CHARACTERS], worker=self._index, logger=logger))
+        text = well_formed(text[:MOST_CHARACTERS])
+        self._send(Event("log", time.time(), level, text, worker=self._index, logger=well_formed(logger)))
 
 
 class PrintedLines(io.TextIOBase):

@@ -19,8 +19,8 @@ import uvloop
 
 from amoc import metrics
 from amoc.control import Event, compress
-from amoc.errors import AmocError
-from amoc.users import Crowd, Session, traceback_text
+from amoc.errors import AmocError, Failed
+from amoc.users import Crowd, Session, one_line, traceback_text, well_formed
 from amoc.worker import messages
 from amoc.worker.framing import FramedPipe
 from amoc.worker.logs import LogLines, PrintedLines
@@ -40,6 +40,7 @@ Step = Callable[[Any], Awaitable[Any]]
 def run(pipe: socket.socket, health: socket.socket, index: int) -> None:
     """The process's entry point: serve the agent at the other end of `pipe` until it says quit."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the agent's to handle
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held back by the pool until now
     gc.set_threshold(*GC_THRESHOLDS)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -51,9 +52,7 @@ def run(pipe: socket.socket, health: socket.socket, index: int) -> None:
         except (SystemExit, KeyboardInterrupt):
             # A user's own: its task holds the exception and is counted as failed. The loop only has to go on.
             continue
-    # Threads that will not end and tasks that swallow cancellation must not keep the process.
-    sys.stdout.flush()
-    os._exit(0)
+    os._exit(0)  # threads that will not end and tasks that swallow cancellation must not keep the process
 
 
 class Worker:
@@ -97,18 +96,23 @@ class Worker:
                 crowd.plan(legs)
             case messages.Repace(at=at, ratio=ratio) if crowd is not None:
                 crowd.repace(at, ratio)
-            case messages.Drop(number=number, ids=ids, force=force):
-                count = sum(crowd.drop(r, force) for r in ids) if crowd is not None else 0
-                self._report()
-                self._send(messages.Dropped(number, count))
+            case messages.Drop(number=number, ids=ids, force=force) if crowd is not None:
+                self._report({number: sum(crowd.drop(r, force) for r in ids)})
             case messages.Change(settings=settings) if self._session is not None:
-                self._session.change(settings)
+                self._change(self._session, settings)
             case messages.Load():
                 self._begin("load", self._load, message)
             case messages.Begin(step="quit"):
                 self._quit()
             case messages.Begin(step=step, data=data):
                 self._begin(step, self._steps[step], data)
+
+    def _change(self, session: Session, settings: dict[str, Any]) -> None:
+        """The master has checked them; but a check of the scenario's may depend on the machine."""
+        try:
+            session.change(settings)
+        except Exception as error:
+            logging.getLogger("amoc").error("settings could not be changed in worker %d: %s", self._index, error)
 
     def _begin(self, name: str, step: Step, argument: Any) -> None:
         task = self._loop.create_task(self._take(name, step, argument))
@@ -117,14 +121,13 @@ class Worker:
 
     async def _take(self, name: str, step: Step, argument: Any) -> None:
         """Run one step and say how it went. `BaseException`: a callback may call `sys.exit`."""
+        answer: messages.FromWorker
         try:
-            result = await step(argument)
+            answer = messages.Done(name, await step(argument))
         except BaseException as error:
-            self._report()
-            self._send(messages.Failed(name, _one_line(error, name), _trace(error)))
-        else:
-            self._report()
-            self._send(messages.Done(name, result))
+            answer = messages.Failed(name, _one_line(error, name), _trace(error))
+        self._report()
+        self._send(answer)
 
     async def _load(self, load: messages.Load) -> None:
         random.seed(load.seed)
@@ -132,7 +135,15 @@ class Worker:
 
     async def _setup(self, data: Any) -> Any:
         assert self._session is not None
-        return await self._session.setup()
+        result = await self._session.setup()
+        try:
+            messages.encode(result)
+        except Exception as error:
+            raise Failed(
+                f"setup() returned what cannot be sent to the other processes ({error}): "
+                f"return plain data, such as numbers, texts, lists, dicts"
+            ) from None
+        return result
 
     async def _init(self, data: Any) -> None:
         assert self._session is not None
@@ -167,29 +178,31 @@ class Worker:
         self._loop.call_later(TICK, self._tick)
 
     def _report_again(self) -> None:
-        self._report()
         self._loop.call_later(REPORT, self._report_again)
+        self._report()
 
-    def _report(self) -> None:
+    def _report(self, dropped: dict[int, int] | None = None) -> None:
         crowd = self._crowd()
         if crowd is None:
             return
-        lag = self._watchdog.take_lag()
-        report = self._figures(crowd, lag)
-        report.ended = compress(crowd.take_ended())
-        report.metrics = messages.encode(metrics.current().flush())
-        report.failures = crowd.errors.take()
-        report.late_ms = crowd.take_late_ms()
-        report.cpu = self._cpu_percent()
-        self._send(report)
+        self._send(
+            messages.Report(
+                tally=crowd.tally(),
+                ended=compress(crowd.take_ended()),
+                dropped=dropped or {},
+                metrics=messages.encode(metrics.current().flush()),
+                failures=crowd.errors.take(),
+                cpu=self._cpu_percent(),
+                rss=_resident(),
+                lag_ms=round(self._watchdog.take_lag() * 1000, 1),
+                late_ms=crowd.take_late_ms(),
+            )
+        )
 
-    def _held_up(self, held: float) -> messages.Report | None:
+    def _held_up(self, held: float) -> messages.HeldUp | None:
         """What the watchdog's thread can report while the loop cannot: the counts as they stand."""
         crowd = self._crowd()
-        return None if crowd is None else self._figures(crowd, held)
-
-    def _figures(self, crowd: Crowd, lag: float) -> messages.Report:
-        return messages.Report(crowd.tally(), rss=_resident(), lag_ms=round(lag * 1000, 1))
+        return None if crowd is None else messages.HeldUp(crowd.tally(), _resident(), round(held * 1000, 1))
 
     def _cpu_percent(self) -> float:
         cpu, at = time.process_time(), time.monotonic()
@@ -232,9 +245,8 @@ def _resident() -> int:
 def _one_line(error: BaseException, step: str) -> str:
     """What a person reads of a failed step. Errors of amoc speak for themselves."""
     if isinstance(error, AmocError):
-        return str(error)
-    text = " ".join(str(error).split())
-    return f"{step}() raised {type(error).__qualname__}" + (f": {text}" if text else "")
+        return well_formed(str(error))
+    return f"{step}() raised {one_line(error)}"
 
 
 def _trace(error: BaseException) -> str:

@@ -15,10 +15,10 @@ __all__ = [
     "Change",
     "Done",
     "Drop",
-    "Dropped",
     "Failed",
     "FromWorker",
     "Happened",
+    "HeldUp",
     "Leg",
     "Legs",
     "Load",
@@ -67,7 +67,7 @@ class Repace(ToWorker, tag="repace"):
 
 
 class Drop(ToWorker, tag="drop"):
-    """Remove those of these ids that are here; answered by `Dropped`."""
+    """Remove those of these ids that are here; the next report answers it by its number."""
 
     number: int
     ids: list[IdRange]
@@ -102,26 +102,29 @@ class Failed(FromWorker, tag="failed"):
 class Report(FromWorker, tag="report"):
     """Once a second, and before each answer: counts, what ended, an encoded metrics delta, failures, figures.
 
-    While the loop is held up the watchdog sends one with the counts and figures alone.
-
-    `cpu` is in percent of a core since the last report, `rss` in bytes, `lag_ms` the longest the loop was held up.
+    `ended` and `dropped` (by the number of the `Drop`, how many users were there to be removed) say what is new
+    in `tally`; all of it comes in one message, so that a worker that dies has said all of it or nothing.
+    `cpu` is in percent of a core since the last report, `rss` in bytes, `lag_ms` the longest the loop was held up,
+    `late_ms` the longest that a user started after its deadline.
     """
 
     tally: Tally
-    ended: list[IdRange] = []
-    metrics: bytes = b""
-    failures: list[Failure] = []
-    cpu: float = 0.0
-    rss: int = 0
-    lag_ms: float = 0.0
-    late_ms: float = 0.0
+    ended: list[IdRange]
+    dropped: dict[int, int]
+    metrics: bytes
+    failures: list[Failure]
+    cpu: float
+    rss: int
+    lag_ms: float
+    late_ms: float
 
 
-class Dropped(FromWorker, tag="dropped"):
-    """Answer to `Drop`: how many users were there to be removed."""
+class HeldUp(FromWorker, tag="held_up"):
+    """From the watchdog while the loop is held up: the counts as they stand, only to be shown, and figures."""
 
-    number: int
-    count: int
+    tally: Tally
+    rss: int
+    lag_ms: float
 
 
 class Happened(FromWorker, tag="happened"):
@@ -132,4 +135,4 @@ class Happened(FromWorker, tag="happened"):
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_worker = msgspec.msgpack.Decoder(Load | Begin | Legs | Repace | Drop | Change).decode
-decode_from_worker = msgspec.msgpack.Decoder(Done | Failed | Report | Dropped | Happened).decode
+decode_from_worker = msgspec.msgpack.Decoder(Done | Failed | Report | HeldUp | Happened).decode

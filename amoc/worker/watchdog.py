@@ -29,7 +29,7 @@ _LOOP = os.path.join(os.path.dirname(__file__), "main.py")  # frames up to here 
 class Watchdog:
     """`tick()` is to be called by the loop every `TICK` seconds; `lag` is its longest delay since `take_lag`."""
 
-    def __init__(self, health: socket.socket, index: int, counts: Callable[[float], messages.Report | None]) -> None:
+    def __init__(self, health: socket.socket, index: int, counts: Callable[[float], messages.HeldUp | None]) -> None:
         self._health = health
         self._index = index
         self._counts = counts
