@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
+
+pytestmark = pytest.mark.slow  # each starts pytest
 
 CLEAN = """
 import asyncio, socket, subprocess, sys, threading
