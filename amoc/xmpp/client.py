@@ -19,6 +19,7 @@ import copy
 import itertools
 import secrets
 from collections.abc import Callable
+from time import perf_counter
 from types import TracebackType
 from typing import Literal, Self
 
@@ -31,6 +32,7 @@ from amoc.xmpp.inbox import Inbox, Match
 from amoc.xmpp.questions import Questions, is_from
 from amoc.xmpp.settings import Options
 from amoc.xmpp.transport.tcp import Connection
+from amoc.xmpp.waterfall import record_presence
 
 __all__ = ["Client", "Handler", "News"]
 
@@ -38,6 +40,7 @@ Handler = Callable[[Element], object]
 News = Literal["start tls", "ready", "lost"]
 
 _ids = itertools.count(1)
+_NOT_SENT, _REFLECTED = 0.0, -1.0
 _PREFIX = secrets.token_hex(4) + "-"  # so that ids differ between the processes of a test
 
 
@@ -45,8 +48,8 @@ class Client:
     """A user's session. Made by `connect`; `jid` is its full address, `user_id` the user's number."""
 
     __slots__ = (
-        "_connection", "_handlers", "_inbox", "_leaving", "_news", "_noticed", "_options", "_questions", "_reason",
-        "jid", "user_id",
+        "_connection", "_handlers", "_inbox", "_leaving", "_news", "_noticed", "_options", "_presence", "_questions",
+        "_reason", "jid", "user_id",
     )  # fmt: skip
 
     def __init__(self, user_id: int, options: Options) -> None:
@@ -56,6 +59,7 @@ class Client:
         self._inbox = Inbox(options.inbox)
         self._handlers: dict[str, Handler | None] | None = None
         self._questions: Questions | None = None
+        self._presence = _NOT_SENT  # when the first one left, until the server has reflected it
         self._connection: Connection | None = None
         self._reason: XmppError | None = None  # why the session is over
         self._leaving = False  # the scenario itself has ended it
@@ -99,10 +103,15 @@ class Client:
             raise
 
     def send_presence(self, type: str | None = None, to: str | None = None) -> None:
-        """Send a presence: available, to everybody who is subscribed, unless told otherwise."""
+        """Send a presence: available, to everybody who is subscribed, unless told otherwise.
+
+        The first available one is timed until the server reflects it (RFC 6121, 4.2.2): amoc.times.login.presence.
+        """
         attributes = f" type='{escape(type)}'" if type else ""
         if to:
             attributes += f" to='{escape(to)}'"
+        elif self._presence == _NOT_SENT and not type:
+            self._presence = perf_counter()
         self.send(f"<presence{attributes}/>")
 
     def send_message(self, to: str, body: str, *, type: str = "chat", id: str | None = None) -> str:
@@ -262,6 +271,9 @@ class Client:
                     return
             else:
                 asked = True
+        elif self._presence > 0 and name == "presence" and stanza.attrs.get("from") == self.jid:
+            record_presence(self._presence)
+            self._presence = _REFLECTED
         if self._handlers is not None and name in self._handlers:
             handler = self._handlers[name]
             if handler is not None:
@@ -281,8 +293,9 @@ class Client:
 
     def on_lost(self, error: Exception | None) -> None:
         """The connection is gone."""
-        text = f"the connection was lost: {error}" if error else "the server closed the connection"
-        self._over(Disconnected(text))
+        reason = Disconnected(f"the connection was lost: {error}" if error else "the server closed the connection")
+        reason.__cause__ = error
+        self._over(reason)
         self._connection = None
         self._tell("lost")
 

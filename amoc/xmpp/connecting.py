@@ -1,12 +1,12 @@
 """The login of a user: resolve, connect, negotiate; counted, timed, and cancellable at every await.
 
-Counted: `amoc.counters.connections`, or `amoc.counters.connection_failures` and `xmpp.failures.<step>`. Timed:
-`amoc.times.connection`, from the first look-up to the session. A login that is cancelled is none of these.
+Counted: `amoc.counters.connections`, or `amoc.counters.connection_failures` and failures by step and cause. Timed:
+`amoc.times.connection`, from the first look-up to the session, and each step of it (`waterfall`). A login that is
+cancelled is none of these.
 """
 
 import asyncio
 import ssl
-import time
 from collections.abc import Generator
 from types import TracebackType
 from typing import Any
@@ -20,6 +20,7 @@ from amoc.xmpp.settings import Options, parse_address
 from amoc.xmpp.transport.dial import dial, resolve
 from amoc.xmpp.transport.tcp import Connection
 from amoc.xmpp.transport.tls import client_context
+from amoc.xmpp.waterfall import Waterfall, count_failure
 
 __all__ = ["Connecting", "connect"]
 
@@ -57,7 +58,7 @@ class Connecting:
 
 
 async def _connect(user_id: int, options: Options) -> Client:
-    began = time.perf_counter()
+    waterfall = Waterfall()
     login = Login(
         domain=options.domain,
         username=options.account(user_id),
@@ -69,20 +70,20 @@ async def _connect(user_id: int, options: Options) -> Client:
     stream = ClientStream(login, options.max_stanza_size)
     client = Client(user_id, options)
     try:
-        await _log_in(client, stream, options)
+        await _log_in(client, stream, options, waterfall)
     except ConnectFailed as error:
         error.who = client.who
-        metrics.increment("amoc.counters.connection_failures")
-        metrics.increment(f"xmpp.failures.{error.step}")
+        count_failure(error)
         raise
-    metrics.record("amoc.times.connection", (time.perf_counter() - began) * 1e6)
+    waterfall.record()
     metrics.increment("amoc.counters.connections")
     return client
 
 
-async def _log_in(client: Client, stream: ClientStream, options: Options) -> None:
+async def _log_in(client: Client, stream: ClientStream, options: Options, waterfall: Waterfall) -> None:
     """Raises ConnectFailed, and leaves nothing open unless it returns."""
     host, port = parse_address(options.server(client.user_id))
+    stream.notice = waterfall.ended
     connection = Connection(stream, client)
     client.attach(connection)
     news = client.news()
@@ -90,6 +91,7 @@ async def _log_in(client: Client, stream: ClientStream, options: Options) -> Non
     try:
         async with asyncio.timeout(options.login_timeout):
             addresses = await resolve(host, port)
+            waterfall.ended(step)
             step = "connect"
             await dial(connection, host, port, addresses)
             step = ""
@@ -98,12 +100,14 @@ async def _log_in(client: Client, stream: ClientStream, options: Options) -> Non
                 await _start_tls(connection, options)
     except TimeoutError:
         connection.abort()
-        raise ConnectFailed(step or stream.step, f"not done within {options.login_timeout:g} s") from None
+        reason = f"not done within {options.login_timeout:g} s"
+        raise ConnectFailed(step or stream.step, reason, cause="timeout") from None
     except BaseException as error:
         connection.abort()
         forget(news)
         if isinstance(error, XmppError) and not isinstance(error, ConnectFailed):
-            raise ConnectFailed(step or stream.step, error.what()) from error
+            cause = "lost" if error.__cause__ is not None else "closed"
+            raise ConnectFailed(step or stream.step, error.what(), cause=cause) from error
         raise
 
 

@@ -63,15 +63,19 @@ def _rebuild(kind: type[XmppError], args: tuple[object, ...], state: dict[str, o
 class ConnectFailed(XmppError):
     """The login did not get through.
 
-    `step` is one of resolve, connect, stream, features, starttls, tls, sasl, bind, session;
-    `reason` is what went wrong; `said` is what the server said, if it said something.
+    `step` is one of resolve, connect, stream, features, starttls, tls, sasl, resume, bind, session, enable;
+    `reason` is what went wrong; `said` is what the server said, if it said something. `cause` is a word to count
+    it by: the server's error condition, or one of closed (by the server), nonsense (what the server sent makes
+    none), not-offered, downgrade, unproved (the server has not proved that it knows the password), timeout; ""
+    when the exception that this one comes from says it.
     """
 
-    def __init__(self, step: str, reason: str, said: str = "") -> None:
+    def __init__(self, step: str, reason: str, said: str = "", *, cause: str = "") -> None:
         super().__init__(step, reason, said)
         self.step = step
         self.reason = reason
         self.said = said
+        self.cause = cause
 
     def what(self) -> str:  # noqa: D102 - inherited
         said = f" (the server said: {self.said})" if self.said else ""
@@ -84,8 +88,10 @@ class AuthFailed(ConnectFailed):
     `mechanism` is the one that was tried ("" if none), `condition` the server's (RFC 6120, 6.5), or "".
     """
 
-    def __init__(self, reason: str, said: str = "", *, mechanism: str = "", condition: str = "") -> None:
-        super().__init__("sasl", reason, said)
+    def __init__(
+        self, reason: str, said: str = "", *, mechanism: str = "", condition: str = "", cause: str = ""
+    ) -> None:
+        super().__init__("sasl", reason, said, cause=cause)
         self.mechanism = mechanism
         self.condition = condition
 

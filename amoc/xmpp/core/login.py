@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from amoc.xmpp.core import namespaces as ns
+from amoc.xmpp.core.conditions import SASL_ERRORS, STANZA_ERRORS, STREAM_ERRORS
 from amoc.xmpp.core.effects import Ready
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.escape import escape
@@ -55,6 +56,7 @@ class ClientStream(Stream):
                 if not (yield from _STEPS[feature.name](self, offer)):
                     continue
                 self.state |= feature.gives
+                self._ended(self.step)
                 if feature.restarts:
                     break
             else:
@@ -71,10 +73,12 @@ class ClientStream(Stream):
             raise StreamError("invalid-namespace", "the answer is no XMPP stream", ours=True)
         if header.attrs.get("version", "0.9").partition(".")[0] in ("", "0"):
             raise StreamError("unsupported-version", "the server does not speak XMPP 1.0", ours=True)
+        self._ended("stream")
         self.step = "features"
         features = yield
         if not isinstance(features, Element) or (features.ns, features.name) != (ns.STREAM, "features"):
             raise StreamError("unsupported-stanza-type", f"{_brief(features)} instead of features", ours=True)
+        self._ended("features")
         return features
 
     def _failure(self, error: XmppError) -> XmppError:
@@ -83,28 +87,32 @@ class ClientStream(Stream):
         if isinstance(error, StreamError):
             said = error.condition + (f", {error.text}" if error.text else "")
             if not error.ours:
-                return ConnectFailed(self.step, "the server ended the stream with an error", said)
-            return ConnectFailed(self.step, f"the server sent what makes no sense here: {said}")
+                cause = _known(error.condition, STREAM_ERRORS)
+                return ConnectFailed(self.step, "the server ended the stream with an error", said, cause=cause)
+            return ConnectFailed(self.step, f"the server sent what makes no sense here: {said}", cause="nonsense")
         if isinstance(error, IqError):
             said = error.condition + (f", {error.text}" if error.text else "")
-            return ConnectFailed(self.step, "the server refused", said)
-        return ConnectFailed(self.step, "the server closed the stream")
+            return ConnectFailed(self.step, "the server refused", said, cause=_known(error.condition, STANZA_ERRORS))
+        return ConnectFailed(self.step, "the server closed the stream", cause="closed")
 
     # -- the steps: each is given the server's offer, and says whether the feature was negotiated ------
 
     def _step_starttls(self, offer: Element | None) -> Generator[None, Incoming, bool]:
         if self._login.tls == "never":
             if offer is not None and offer.find("required") is not None:
-                raise ConnectFailed("starttls", "the server requires TLS, but xmpp_tls is never")
+                raise ConnectFailed("starttls", "the server requires TLS, but xmpp_tls is never", cause="required")
             return False
         if offer is None:
             if self._login.tls == "required":
-                raise ConnectFailed("starttls", "xmpp_tls is required, but the server does not offer TLS")
+                reason = "xmpp_tls is required, but the server does not offer TLS"
+                raise ConnectFailed("starttls", reason, cause="not-offered")
             return False
         self._write(f"<starttls xmlns='{ns.TLS}'/>")
         answer = yield
         if not isinstance(answer, Element) or (answer.ns, answer.name) != (ns.TLS, "proceed"):
-            raise ConnectFailed("starttls", "the server offers TLS, but does not start it", _brief(answer))
+            reason = "the server offers TLS, but does not start it"
+            raise ConnectFailed("starttls", reason, _brief(answer), cause="nonsense")
+        self._ended("starttls")
         self.step = "tls"
         self._start_tls()
         yield  # until it is on
@@ -119,7 +127,9 @@ class ClientStream(Stream):
             while True:
                 answer = yield
                 if not isinstance(answer, Element) or answer.ns != ns.SASL:
-                    raise AuthFailed(f"{_brief(answer)} instead of an answer to {name}", mechanism=name)
+                    raise AuthFailed(
+                        f"{_brief(answer)} instead of an answer to {name}", mechanism=name, cause="nonsense"
+                    )
                 if answer.name == "failure":
                     raise _refused(answer, name)
                 if answer.name == "challenge":
@@ -127,15 +137,18 @@ class ClientStream(Stream):
                     self._write(f"<response xmlns='{ns.SASL}'>{encode(response) if response else ''}</response>")
                     continue
                 if answer.name != "success":
-                    raise AuthFailed(f"<{answer.name}/> instead of an answer to {name}", mechanism=name)
+                    raise AuthFailed(
+                        f"<{answer.name}/> instead of an answer to {name}", mechanism=name, cause="nonsense"
+                    )
                 if answer.text:
                     mechanism.answer(decode(answer.text))
                 if not mechanism.done:
                     reason = f"{name}: the server claims success without proving that it knows the password"
-                    raise AuthFailed(reason, mechanism=name)
+                    raise AuthFailed(reason, mechanism=name, cause="unproved")
                 break
         except SaslFailure as failure:
-            raise AuthFailed(f"{name}: {failure.text}", mechanism=name) from None
+            cause = "unproved" if failure.condition == "not-authorized" else "nonsense"
+            raise AuthFailed(f"{name}: {failure.text}", mechanism=name, cause=cause) from None
         self._restart()
         return True
 
@@ -143,24 +156,26 @@ class ClientStream(Stream):
         wanted = self._login.sasl
         listed = " ".join(offered) or "nothing"
         if wanted and wanted not in offered:
-            raise AuthFailed(f"xmpp_sasl is {wanted}, but the server offers {listed}: no weaker one is tried")
+            reason = f"xmpp_sasl is {wanted}, but the server offers {listed}: no weaker one is tried"
+            raise AuthFailed(reason, cause="not-offered")
         if wanted:
             return wanted
         for name in reversed(STRENGTH):
             if name in offered:
                 return name
-        raise AuthFailed(f"no mechanism in common: the server offers {listed}, we know {' '.join(STRENGTH)}")
+        reason = f"no mechanism in common: the server offers {listed}, we know {' '.join(STRENGTH)}"
+        raise AuthFailed(reason, cause="not-offered")
 
     def _step_bind(self, offer: Element | None) -> Generator[None, Incoming, bool]:
         if offer is None:
-            raise ConnectFailed("bind", "the server does not offer to bind a resource")
+            raise ConnectFailed("bind", "the server does not offer to bind a resource", cause="not-offered")
         resource = self._login.resource
         child = f"<resource>{escape(resource)}</resource>" if resource else ""
         answer = yield from self._ask("bind", f"<bind xmlns='{ns.BIND}'>{child}</bind>")
         bind = answer.find("bind", ns.BIND)
         jid = bind.findtext("jid", default="") if bind is not None else ""
         if "@" not in jid or "/" not in jid:
-            raise ConnectFailed("bind", f"the server bound no full address, but {jid!r}")
+            raise ConnectFailed("bind", f"the server bound no full address, but {jid!r}", cause="nonsense")
         self.jid = jid
         return True
 
@@ -200,7 +215,13 @@ def _refused(failure: Element, mechanism: str) -> AuthFailed:
         if child.name != "text":
             condition = child.name
     said = condition + (f", {text}" if text else "")
-    return AuthFailed(f"{mechanism} was refused", said, mechanism=mechanism, condition=condition)
+    cause = _known(condition, SASL_ERRORS)
+    return AuthFailed(f"{mechanism} was refused", said, mechanism=mechanism, condition=condition, cause=cause)
+
+
+def _known(condition: str, conditions: frozenset[str]) -> str:
+    """The condition as a cause: a server must not be able to make up names of metrics."""
+    return condition if condition in conditions else "other"
 
 
 def _brief(incoming: Incoming) -> str:

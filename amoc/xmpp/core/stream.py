@@ -45,12 +45,13 @@ class Stream:
     """One stream, from its first byte to its last. Subclasses give `_negotiate`.
 
     `step` names what is being negotiated, `state` what has been achieved. `deliver` takes the stanzas once
-    the login is done; until then they are among the effects.
+    the login is done; until then they are among the effects. `notice` is told the name of each step of the login
+    as it ends, "connect" first.
     """
 
     __slots__ = (
         "_awaiting_tls", "_closing", "_effects", "_max", "_negotiation", "_over", "_parser", "_restarting",
-        "deliver", "state", "step",
+        "deliver", "notice", "state", "step",
     )  # fmt: skip
 
     def __init__(self, max_stanza_size: int = MAX_STANZA_SIZE) -> None:
@@ -63,6 +64,7 @@ class Stream:
         self._restarting = ""  # the step after which nothing more may come in this read
         self._awaiting_tls = False
         self.deliver: Callable[[Element], None] | None = None
+        self.notice: Callable[[str], None] | None = None
         self.state = State.NOTHING
         self.step = "stream"
 
@@ -73,6 +75,7 @@ class Stream:
 
     def start(self) -> list[Effect]:
         """The connection is there: begin."""
+        self._ended("connect")
         self._negotiation = self._negotiate()
         next(self._negotiation)
         return self._take()
@@ -114,6 +117,7 @@ class Stream:
         """The connection is gone: forget everything."""
         self._over = self._closing = True
         self._parser.close()
+        self.notice = None
         if self._negotiation is not None:
             self._negotiation.close()
             self._negotiation = None
@@ -126,6 +130,11 @@ class Stream:
     def _failure(self, error: XmppError) -> XmppError:
         """The error to report when the stream ends in `error` during the negotiation."""
         raise NotImplementedError
+
+    def _ended(self, step: str) -> None:
+        """Tell who times the login that a step has ended."""
+        if self.notice is not None:
+            self.notice(step)
 
     def _write(self, data: bytes | str) -> None:
         self._effects.append(Write(data if type(data) is bytes else data.encode()))  # type: ignore[union-attr]

@@ -13,14 +13,14 @@ __all__ = ["dial", "resolve"]
 async def dial(connection: Connection, host: str, port: int, addresses: list[str]) -> None:
     """Connect `connection` to the first of the addresses of `host` that answers. Raises ConnectFailed."""
     loop = asyncio.get_running_loop()
-    failure = "it has no address"
+    failure, cause = "it has no address", None
     for address in addresses:
         try:
             await loop.create_connection(lambda: connection, address, port)
             return
         except OSError as error:
-            failure = f"{_text(error)} ({address})" if address != host else _text(error)
-    raise ConnectFailed("connect", f"cannot connect to {host}:{port}: {failure}")
+            failure, cause = f"{_text(error)} ({address})" if address != host else _text(error), error
+    raise ConnectFailed("connect", f"cannot connect to {host}:{port}: {failure}") from cause
 
 
 async def resolve(host: str, port: int) -> list[str]:

@@ -16,6 +16,7 @@ from amoc.config import Config
 from amoc.xmpp import AuthFailed, ConnectFailed, Disconnected, connect
 from amoc.xmpp.server import serve
 from amoc.xmpp.server.certificate import self_signed, server_context
+from amoc.xmpp.waterfall import cause_of
 from tests.support.badserver import LOGIN, LOGIN_TLS, BadServer, Fault, close, reset, say, stall, stream_error
 
 # the server's step of LOGIN -> the client's, if the server says nothing there
@@ -48,8 +49,10 @@ def failure(step: str) -> Iterator[list[str]]:
     assert failed.value.step == step, text
     assert text[0].startswith("user 7 (user_7@localhost at ")
     assert "\n" not in text[0]
+    cause = f"xmpp.failures.{step}.{cause_of(failed.value)}"
     counters = metrics.current().flush().counters
-    assert counters == {"amoc.counters.connection_failures": 1, f"xmpp.failures.{step}": 1}
+    assert counters == {"amoc.counters.connection_failures": 1, f"xmpp.failures.{step}": 1, cause: 1}
+    assert not cause.endswith(".other")
 
 
 FAULTS: dict[str, Fault] = {
