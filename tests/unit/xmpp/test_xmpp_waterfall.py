@@ -45,7 +45,7 @@ async def test_tls_and_session_have_steps_of_their_own(settings: Config) -> None
     assert {PREFIX + step for step in (*PLAIN_STEPS, "starttls", "tls", "session")} == {
         name for name in histograms if name.startswith(PREFIX)
     }
-    assert histograms[PREFIX + "tls"].sum > histograms[PREFIX + "starttls"].sum > 0
+    assert all(histogram.min > 0 for histogram in histograms.values())
 
 
 async def test_the_first_presence_is_timed_once(embedded: EmbeddedServer) -> None:
@@ -73,7 +73,8 @@ FAULTS = [
     ("sasl", say("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>"), "sasl",
      "not-authorized"),
     ("sasl", say("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><made-up/></failure>"), "sasl", "other"),
-    ("bind", say(f"<iq type='error' id='bind'><error><conflict xmlns='{ns.STANZAS}'/></error></iq>"), "bind", "conflict"),
+    ("bind", say(f"<iq type='error' id='bind'><error><conflict xmlns='{ns.STANZAS}'/></error></iq>"),
+     "bind", "conflict"),
     ("bind", say("<<<"), "bind", "nonsense"),
     ("bind", say("</stream:stream>"), "bind", "closed"),
     ("bind", close, "bind", "closed"),
