@@ -65,7 +65,7 @@ def _run(master: "Master") -> dict[str, Any]:
         "version": run.version,
         "settings": master.run_settings(),
         "seed": run.seed,
-        "interval": master.state.desired.interval,
+        "interval": round(master.state.desired.interval * 1000, 6),
         "started_at": run.started_at,
         "ended_at": master.ended,
         "elapsed": round(end - run.started_at, 2),
