@@ -71,7 +71,7 @@ class Watchdog:
             if last != reported:
                 next_report = BLOCKED
             if held > next_report:
-                next_report = LONG if last != reported else next_report * 2
+                next_report = held + LONG if last != reported else held * 2
                 reported = last
                 self._report(held)
 
