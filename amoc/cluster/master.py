@@ -395,4 +395,5 @@ def _check_highest(last: int) -> None:
 
 
 def _ranges(ids: Iterable[IdRange]) -> list[list[int]]:
-    return [[r.first, r.last, r.step] for r in ids]
+    """First, last and step of each; a single id has step 1, whatever it was dealt from."""
+    return [[r.first, r.last, r.step if len(r) > 1 else 1] for r in ids]

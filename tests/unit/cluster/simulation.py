@@ -63,7 +63,9 @@ class Worker:
             self._tally.starts += 1
             self._simulation.started[user_id] += 1
         if self._running and chance() < self._simulation.ending:
-            self._end(self._simulation.random.choice(sorted(self._running)), "finished")
+            user_id = self._simulation.random.choice(sorted(self._running))
+            self._end(user_id, "finished")
+            self._simulation.finished.add(user_id)
         if self._leaving and chance() < 0.3:
             self._end(min(self._leaving), "removed")
         if chance() < 0.3:
@@ -242,6 +244,7 @@ class Simulation:
         self.ending = ending
         self.started: Counter[int] = Counter()
         self.removed: set[int] = set()
+        self.finished: set[int] = set()
         self.cluster = ClusterState()
         self.nodes = {name: Node(self, name, size) for name, size in sizes.items()}
         self._loss = loss
@@ -283,6 +286,7 @@ class Simulation:
         """A run from its start to its users."""
         self.started.clear()
         self.removed.clear()
+        self.finished.clear()
         cluster = self.cluster
         run = Run(f"r{number}", "chat", SOURCE.version, {}, sorted(self.nodes), self.now, 1)
         self.publish(cluster.start(run, INTERVAL))

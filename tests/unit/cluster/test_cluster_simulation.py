@@ -37,8 +37,7 @@ def run(simulation: Simulation, number: int) -> Iterator[Wait]:
             yield from simulation.remove(count, choose.random() < 0.5, total)
             assert len(simulation.removed) - met == total[-1] <= count
             if total[-1] < count:  # there were no more: everybody else has ended
-                left = cluster.remove(1, force=True)
-                assert left is None
+                assert simulation.removed | simulation.finished == set(range(first, last + 1))
             wanted -= total[-1]
         assert cluster.given - cluster.removed == wanted
     if number == 1:  # the second is stopped in its course
