@@ -6,6 +6,7 @@ started in it is ended with it, by the handles of the test's own processes only.
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ ESCAPES = re.compile(
     r"|\x1b[()][A-Z0-9]|\x1b[=>78]"
     r"|.\x08"  # bold, for printers
 )
+EVENT = re.compile(r"^\d\d:\d\d:\d\d .*\n?", re.MULTILINE)  # comes when it comes, before a reply or after it
 # The console says how far a scenario's line got; users log on their own.
 CHAT = '''"""Users that write a line to the log now and then."""
 
@@ -75,6 +77,8 @@ class Shell:
             codec_errors="replace",
             dimensions=(50, 160),
             timeout=TIMEOUT,
+            # A test run in the background of a script ignores SIGINT, and so would everything it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self._raw = ""
         self._seen = 0
@@ -116,11 +120,11 @@ class Shell:
         self._process.send(text)
 
     def run(self, line: str) -> str:
-        """Type `line` and Enter; what is shown until the next prompt, without the echo."""
+        """Type `line` and Enter; the reply: what is shown until the next prompt, without echo and events."""
         echo = f"In [{self._number}]: {line}"
         self.type(line + "\r")
         shown = self.prompt()
-        return shown.rpartition(echo if echo in shown else line)[2].strip("\n")
+        return EVENT.sub("", shown.rpartition(echo if echo in shown else line)[2]).strip("\n")
 
     def run_until(self, line: str, pattern: str) -> str:
         """Run `line` again and again until what it shows has `pattern`: what workers tell once a second."""
