@@ -17,6 +17,7 @@ that a server which does not read was not sent).
 import asyncio
 import copy
 import itertools
+import random
 import secrets
 from collections.abc import Callable
 from time import perf_counter
@@ -24,14 +25,27 @@ from types import TracebackType
 from typing import Literal, Self
 
 from amoc import metrics
+from amoc.xmpp.backoff import backoff
 from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.escape import escape
-from amoc.xmpp.errors import Disconnected, IqError, IqTimeout, ReceiveTimeout, SendOverflow, XmppError
+from amoc.xmpp.core.management import Management
+from amoc.xmpp.errors import (
+    AuthFailed,
+    ConnectFailed,
+    Disconnected,
+    IqError,
+    IqTimeout,
+    ReceiveTimeout,
+    SendOverflow,
+    XmppError,
+)
 from amoc.xmpp.inbox import Inbox, Match
+from amoc.xmpp.keepalive import Keepalive
 from amoc.xmpp.questions import Questions, is_from
 from amoc.xmpp.settings import Options
-from amoc.xmpp.transport.tcp import Connection
+from amoc.xmpp.transport.connection import Connection
+from amoc.xmpp.transport.tcp import TcpConnection
 from amoc.xmpp.waterfall import record_presence
 
 __all__ = ["Client", "Handler", "News"]
@@ -48,7 +62,7 @@ class Client:
     """A user's session. Made by `connect`; `jid` is its full address, `user_id` the user's number."""
 
     __slots__ = (
-        "_connection", "_handlers", "_inbox", "_leaving", "_news", "_noticed", "_options", "_presence", "_questions",
+        "_connection", "_handlers", "_inbox", "_keepalive", "_leaving", "_news", "_noticed", "_options", "_presence", "_questions",
         "_reason", "jid", "user_id",
     )  # fmt: skip
 
@@ -63,6 +77,7 @@ class Client:
         self._connection: Connection | None = None
         self._reason: XmppError | None = None  # why the session is over
         self._leaving = False  # the scenario itself has ended it
+        self._keepalive: Keepalive | None = None
         self._noticed = True  # False: a handler has failed, and nobody has been told
         self._news: asyncio.Future[News] | None = None  # somebody waits for what becomes of the connection
 
@@ -84,6 +99,16 @@ class Client:
         """How many stanzas were dropped because the inbox was full."""
         return self._inbox.overflowed
 
+    @property
+    def options(self) -> Options:
+        """The settings of this client."""
+        return self._options
+
+    @property
+    def management(self) -> Management | None:
+        """The counters of stream management (XEP-0198), None when the setting xmpp_stream_management is off."""
+        return None
+
     # -- sending ---------------------------------------------------------------------------------------
 
     def send(self, stanza: Element | str | bytes) -> None:
@@ -91,8 +116,10 @@ class Client:
 
         Raises Disconnected, SendOverflow (the server does not read), InvalidXml.
         """
-        if not isinstance(stanza, bytes):
-            stanza = stanza.encode()
+        self._transmit(stanza if isinstance(stanza, bytes) else stanza.encode())
+
+    def _transmit(self, stanza: bytes) -> None:
+        """Send one stanza, or what is none."""
         connection = self._connection
         if self._reason is not None or connection is None:
             raise self._error()
@@ -112,16 +139,21 @@ class Client:
             attributes += f" to='{escape(to)}'"
         elif self._presence == _NOT_SENT and not type:
             self._presence = perf_counter()
-        self.send(f"<presence{attributes}/>")
+        self._transmit(f"<presence{attributes}/>".encode())
 
     def send_message(self, to: str, body: str, *, type: str = "chat", id: str | None = None) -> str:
         """Send a message, return its id."""
         if id is None:
             id = _PREFIX + str(next(_ids))
-        self.send(
-            f"<message to='{escape(to)}' type='{escape(type)}' id='{escape(id)}'><body>{escape(body)}</body></message>"
+        self._transmit(
+            f"<message to='{escape(to)}' type='{escape(type)}' id='{escape(id)}'>"
+            f"<body>{escape(body)}</body></message>".encode()
         )
         return id
+
+    async def acknowledged(self, timeout: float | None = None) -> None:
+        """Wait until the server has acknowledged all that was sent so far: see `ManagedClient`."""
+        raise ValueError("nothing is acknowledged while xmpp_stream_management is off")
 
     async def drain(self) -> None:
         """Wait until the server has read most of what was sent."""
@@ -228,6 +260,58 @@ class Client:
             connection.abort()
             self._tell("lost")
 
+    # -- coming back -----------------------------------------------------------------------------------
+
+    async def resume(self) -> bool:
+        """Connect again, cutting the connection if there still is one.
+
+        True if the session goes on where it was (XEP-0198): what the server had not acknowledged is sent again, in
+        front of everything else. False if it is a new one, because the setting xmpp_stream_management is not
+        "resume", or because the server did not let the old one go on: presence and the like are to be sent again.
+        The inbox and the handlers stay; who waited has been given Disconnected. Raises ConnectFailed: there is no
+        connection then, and `resume` may be tried again.
+        """
+        from amoc.xmpp.connecting import log_in  # which imports this module
+
+        self.kill()
+        jid = self.jid
+        self._begin_again()
+        try:
+            await log_in(self)
+        except BaseException as error:
+            self.jid = jid
+            self._connection = None
+            self._leaving = True
+            self._over(error if isinstance(error, XmppError) else Disconnected("not connected"))
+            raise
+        return False
+
+    async def reconnect(self, *, attempts: int | None = None, first: float = 1.0, longest: float = 60.0) -> bool:
+        """`resume` until it succeeds, waiting longer each time: `first` seconds, then twice as long, up to `longest`.
+
+        Each wait is shortened by up to a half, by chance. Raises the ConnectFailed of the last of `attempts`, and
+        an AuthFailed that trying again does not help at once.
+        """
+        delays = backoff(first, longest, random.random)
+        for tries in itertools.count(1):
+            try:
+                return await self.resume()
+            except ConnectFailed as error:
+                hopeless = isinstance(error, AuthFailed) and error.condition != "temporary-auth-failure"
+                if hopeless or tries == attempts:
+                    raise
+            await asyncio.sleep(next(delays))
+        raise AssertionError("unreachable")
+
+    def _begin_again(self) -> None:
+        """Forget the old connection."""
+        self.jid = ""
+        self._reason = None
+        self._leaving = False
+        self._noticed = True
+        self._news = None
+        self._presence = _NOT_SENT
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -255,6 +339,8 @@ class Client:
     def on_ready(self, jid: str) -> None:
         """The login is done."""
         self.jid = jid
+        if self._options.keepalive:
+            self._keepalive = Keepalive(self._options.keepalive, self._sign, self._silent)
         self._tell("ready")
 
     def on_start_tls(self) -> None:
@@ -307,6 +393,9 @@ class Client:
         if self._reason is not None:
             return
         self._reason = self._named(reason)
+        if self._keepalive is not None:
+            self._keepalive.stop()
+            self._keepalive = None
         if not self._leaving:
             if self.jid:
                 metrics.increment("xmpp.disconnected")
@@ -343,11 +432,37 @@ class Client:
         if not push and (payload is None or payload.ns != ns.PING):
             answer.attrs["type"] = "error"
             answer.add(Element("error", {"type": "cancel"}, Element(f"{{{ns.STANZAS}}}service-unavailable")))
-        if self._connection is not None:
+        if self.connected:
             try:
-                self._connection.send(answer.encode())
+                self._transmit(answer.encode())
             except SendOverflow:
                 metrics.increment("xmpp.answers_dropped")
+
+    # -- signs of life ---------------------------------------------------------------------------------
+
+    def _sign(self) -> "asyncio.Future[Element] | None":
+        """Send a sign of life."""
+        if self._connection is None:
+            return None
+        try:
+            if self._options.keepalive_by == "whitespace" and type(self._connection) is TcpConnection:
+                self._connection.send(b" ")
+                return None
+            if self._questions is None:
+                self._questions = Questions()
+            ping = Element("iq", {"type": "get", "id": _PREFIX + str(next(_ids))}, Element(f"{{{ns.PING}}}ping"))
+            answer = self._questions.put(ping, self.send)
+            answer.add_done_callback(lambda _, questions=self._questions, ident=ping.attrs["id"]: questions.drop(ident))
+            return answer
+        except SendOverflow:
+            return asyncio.get_running_loop().create_future()  # it does not read, so it will not answer
+
+    def _silent(self) -> None:
+        """The server has not answered a ping: it is gone."""
+        connection, self._connection = self._connection, None
+        self._over(Disconnected(f"the server did not answer a ping within {self._options.keepalive:g} s"))
+        if connection is not None:
+            connection.abort()
 
     def _handle(self, handler: Handler, stanza: Element) -> None:
         try:

@@ -13,16 +13,19 @@ from typing import Any
 
 from amoc import metrics
 from amoc.xmpp.client import Client
+from amoc.xmpp.core.address import ServerAddress, parse_address
 from amoc.xmpp.core.login import ClientStream, Login
 from amoc.xmpp.errors import ConnectFailed, XmppError
 from amoc.xmpp.inbox import forget
-from amoc.xmpp.settings import Options, parse_address
-from amoc.xmpp.transport.dial import dial, resolve
-from amoc.xmpp.transport.tcp import Connection
-from amoc.xmpp.transport.tls import client_context
+from amoc.xmpp.managed import ManagedClient
+from amoc.xmpp.settings import Options
+from amoc.xmpp.transport.connection import Connection
+from amoc.xmpp.transport.dial import Dialer, resolve
+from amoc.xmpp.transport.tcp import TcpConnection
+from amoc.xmpp.transport.tls import client_context, handshake_failure
 from amoc.xmpp.waterfall import Waterfall, count_failure
 
-__all__ = ["Connecting", "connect"]
+__all__ = ["Connecting", "connect", "log_in"]
 
 
 def connect(user_id: int, **overrides: Any) -> "Connecting":
@@ -58,6 +61,14 @@ class Connecting:
 
 
 async def _connect(user_id: int, options: Options) -> Client:
+    client = (Client if options.stream_management == "off" else ManagedClient)(user_id, options)
+    await log_in(client)
+    return client
+
+
+async def log_in(client: Client) -> None:
+    """Log a client in that has no connection. Raises ConnectFailed, and leaves nothing open unless it returns."""
+    options, user_id = client.options, client.user_id
     waterfall = Waterfall()
     login = Login(
         domain=options.domain,
@@ -67,58 +78,67 @@ async def _connect(user_id: int, options: Options) -> Client:
         tls=options.tls,
         sasl=options.sasl,
     )
-    stream = ClientStream(login, options.max_stanza_size)
-    client = Client(user_id, options)
+    server = parse_address(options.server(user_id))
+    stream = ClientStream(login, options.max_stanza_size, secure=server.secure, management=client.management)
+    stream.notice = waterfall.ended
+    connection = TcpConnection(stream, client)
+    client.attach(connection)
     try:
-        await _log_in(client, stream, options, waterfall)
+        await _log_in(client, connection, server, options)
     except ConnectFailed as error:
         error.who = client.who
         count_failure(error)
         raise
     waterfall.record()
     metrics.increment("amoc.counters.connections")
-    return client
 
 
-async def _log_in(client: Client, stream: ClientStream, options: Options, waterfall: Waterfall) -> None:
+async def _log_in(client: Client, connection: Connection, server: ServerAddress, options: Options) -> None:
     """Raises ConnectFailed, and leaves nothing open unless it returns."""
-    host, port = parse_address(options.server(client.user_id))
-    stream.notice = waterfall.ended
-    connection = Connection(stream, client)
-    client.attach(connection)
+    stream = connection.stream
     news = client.news()
-    step = "resolve"
     try:
         async with asyncio.timeout(options.login_timeout):
-            addresses = await resolve(host, port)
-            waterfall.ended(step)
-            step = "connect"
-            await dial(connection, host, port, addresses)
-            step = ""
+            stream.step = "resolve"
+            addresses = await resolve(server.host, server.port)
+            stream.ended("resolve")
+            await connection.connect(_dialer(server, addresses, options))
             while await news != "ready":
                 news = client.news()
+                assert isinstance(connection, TcpConnection)  # no other begins TLS later
                 await _start_tls(connection, options)
     except TimeoutError:
         connection.abort()
         reason = f"not done within {options.login_timeout:g} s"
-        raise ConnectFailed(step or stream.step, reason, cause="timeout") from None
+        raise ConnectFailed(stream.step, reason, cause="timeout") from None
     except BaseException as error:
         connection.abort()
         forget(news)
         if isinstance(error, XmppError) and not isinstance(error, ConnectFailed):
             cause = "lost" if error.__cause__ is not None else "closed"
-            raise ConnectFailed(step or stream.step, error.what(), cause=cause) from error
+            raise ConnectFailed(stream.step, error.what(), cause=cause) from error
         raise
 
 
-async def _start_tls(connection: Connection, options: Options) -> None:
+def _dialer(server: ServerAddress, addresses: list[str], options: Options) -> Dialer:
+    if not server.secure:
+        return Dialer(server, addresses, options.source_addresses)
+    # the certificate of direct TLS is for the domain (XEP-0368), that of a URL for its host (RFC 7395, 4)
+    hostname, protocol = (options.domain, "xmpp-client") if server.scheme == "tls" else (server.host, "http/1.1")
+    context = _context(options, protocol)
+    return Dialer(server, addresses, options.source_addresses, context, hostname, options.login_timeout)
+
+
+def _context(options: Options, protocol: str = "") -> ssl.SSLContext:
     try:
-        context = client_context(options.accept_any_certificate, options.ca_file)
-        await connection.start_tls(context, hostname=options.domain, timeout=options.login_timeout)
-    except ssl.SSLCertVerificationError as error:
-        advice = "set xmpp_ca_file to its authority's certificate, or xmpp_accept_any_certificate"
-        reason = f"the server's certificate is not valid: {error.verify_message}: {advice}"
-        raise ConnectFailed("tls", reason) from error
+        return client_context(options.accept_any_certificate, options.ca_file, protocol)
     except OSError as error:
-        reason = getattr(error, "reason", None) or error.strerror or str(error) or type(error).__name__
-        raise ConnectFailed("tls", f"the TLS handshake failed: {reason}") from error
+        raise ConnectFailed("tls", f"xmpp_ca_file cannot be read: {error}") from error
+
+
+async def _start_tls(connection: TcpConnection, options: Options) -> None:
+    context = _context(options)
+    try:
+        await connection.start_tls(context, hostname=options.domain, timeout=options.login_timeout)
+    except OSError as error:
+        raise handshake_failure(error) from error

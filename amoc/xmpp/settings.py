@@ -3,44 +3,32 @@
 `connect(user_id, resource="tablet")` overrides a setting for one connection, by its name without `xmpp_`.
 """
 
+import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from amoc import config
 from amoc.config import Setting, at_least, not_empty
+from amoc.xmpp.core.address import parse_address
 from amoc.xmpp.core.login import TlsPolicy
+from amoc.xmpp.core.management import REQUEST_AFTER
 from amoc.xmpp.core.parser import MAX_STANZA_SIZE
 from amoc.xmpp.core.sasl import STRENGTH
+from amoc.xmpp.keepalive import KeepaliveKind
 
-__all__ = ["SETTINGS", "Options", "parse_address"]
-
-PORT = 5222  # RFC 6120, 3.2.1
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """(host, port) of "host", "host:port", "[v6]", "[v6]:port" or a bare IPv6 address. Raises ValueError."""
-    host, colon, port = text.rpartition(":")
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        if not bracket or (rest and not rest.startswith(":")):
-            raise ValueError(f"{text!r} is not [address]:port")
-        colon, port = rest[:1], rest[1:]
-    elif text.count(":") > 1 or not colon:  # an IPv6 address, or no port
-        host, colon, port = text, "", ""
-    if not host or host != host.strip() or any(char.isspace() for char in host):
-        raise ValueError(f"{text!r} is not host or host:port")
-    if not colon:
-        return host, PORT
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError(f"{text!r}: the port must be a number from 1 to 65535")
-    return host, int(port)
+__all__ = ["SETTINGS", "Options"]
 
 
-def _addresses(servers: list[str]) -> None:
+def _servers(servers: list[str]) -> None:
     not_empty(servers)
     for server in servers:
         parse_address(server)
+
+
+def _local_addresses(addresses: list[str]) -> None:
+    for address in addresses:
+        ipaddress.ip_address(address)
 
 
 def _pattern(text: str) -> None:
@@ -65,8 +53,15 @@ SETTINGS = (
         "xmpp_servers",
         list[str],
         ["127.0.0.1:5222"],
-        "servers as host[:port]; users are spread over them by their ids",
-        check=_addresses,
+        "servers as host[:port], tls://host, wss://host/path, https://host/path …: users are spread over them by id",
+        check=_servers,
+    ),
+    Setting(
+        "xmpp_source_addresses",
+        list[str],
+        [],
+        "addresses of this machine to connect from, in turn: one has some 28,000 ports for each server",
+        check=_local_addresses,
     ),
     Setting("xmpp_domain", str, "localhost", "the domain that users log in to", check=not_empty),
     Setting("xmpp_resource", str, "res1", "resource of each user; empty: the server chooses"),
@@ -90,6 +85,20 @@ SETTINGS = (
     Setting("xmpp_login_timeout", float, 30.0, "seconds for a whole login", check=at_least(0.001)),
     Setting("xmpp_iq_timeout", float, 10.0, "seconds to wait for the answer to an iq", check=at_least(0.001)),
     Setting("xmpp_close_timeout", float, 2.0, "seconds to wait for the server's goodbye", check=at_least(0)),
+    Setting(
+        "xmpp_stream_management",
+        Literal["off", "on", "resume"],
+        "off",
+        "XEP-0198: count and acknowledge stanzas; resume: and let a session outlive its connection",
+    ),
+    Setting("xmpp_ack_every", int, REQUEST_AFTER, "stanzas between two requests to acknowledge", check=at_least(1)),
+    Setting("xmpp_keepalive", float, 0.0, "seconds between two signs of life; 0: none", check=at_least(0)),
+    Setting(
+        "xmpp_keepalive_by",
+        KeepaliveKind,
+        "whitespace",
+        "sign of life: white space (on TCP), or a ping, which ends the session unless it is answered",
+    ),
     Setting("xmpp_inbox", int, 1000, "stanzas kept per user; the oldest are dropped, counted", check=at_least(1)),
     Setting("xmpp_max_stanza_size", int, MAX_STANZA_SIZE, "bytes of a stanza from the server", check=at_least(1024)),
 )  # fmt: skip
@@ -100,6 +109,7 @@ class Options:
     """What one login needs to know: every setting by its name without `xmpp_`."""
 
     servers: list[str]
+    source_addresses: list[str]
     domain: str
     resource: str
     username: str
@@ -111,6 +121,10 @@ class Options:
     login_timeout: float
     iq_timeout: float
     close_timeout: float
+    stream_management: Literal["off", "on", "resume"]
+    ack_every: int
+    keepalive: float
+    keepalive_by: KeepaliveKind
     inbox: int
     max_stanza_size: int
 

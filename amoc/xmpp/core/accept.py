@@ -11,9 +11,10 @@ from amoc.xmpp.core.effects import Ready
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.escape import escape
 from amoc.xmpp.core.features import Feature, State, usable
+from amoc.xmpp.core.framing import DOCUMENT, Framing
 from amoc.xmpp.core.parser import MAX_STANZA_SIZE, StreamHeader
 from amoc.xmpp.core.sasl import STRENGTH, SaslFailure, decode, encode, server_mechanism
-from amoc.xmpp.core.stream import Incoming, Negotiation, Stream, stream_header
+from amoc.xmpp.core.stream import Incoming, Negotiation, Stream
 from amoc.xmpp.errors import Disconnected, StreamError, XmppError
 
 __all__ = ["Policy", "ServerStream"]
@@ -47,8 +48,15 @@ class ServerStream(Stream):
 
     __slots__ = ("_policy", "_username", "jid")
 
-    def __init__(self, policy: Policy, max_stanza_size: int = MAX_STANZA_SIZE) -> None:
-        super().__init__(max_stanza_size)
+    def __init__(
+        self,
+        policy: Policy,
+        max_stanza_size: int = MAX_STANZA_SIZE,
+        framing: Framing = DOCUMENT,
+        *,
+        secure: bool = False,
+    ) -> None:
+        super().__init__(max_stanza_size, framing, secure=secure)
         self._policy = policy
         self._username = ""
         self.jid = ""
@@ -73,7 +81,7 @@ class ServerStream(Stream):
         header = yield
         self.step = "stream"
         ident = secrets.token_hex(8)
-        self._write(stream_header(**{"from": self._policy.domain, "id": ident}))
+        self._write_header(**{"from": self._policy.domain, "id": ident})
         if not isinstance(header, StreamHeader) or (header.ns, header.name) != (ns.STREAM, "stream"):
             raise StreamError("invalid-namespace", "not a stream of XMPP", ours=True)
         if header.prefixes.get("") != ns.CLIENT:

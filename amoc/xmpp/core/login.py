@@ -10,9 +10,10 @@ from amoc.xmpp.core.effects import Ready
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.escape import escape
 from amoc.xmpp.core.features import FEATURES
+from amoc.xmpp.core.framing import DOCUMENT, Framing
 from amoc.xmpp.core.parser import MAX_STANZA_SIZE, StreamHeader
 from amoc.xmpp.core.sasl import STRENGTH, SaslFailure, client_mechanism, decode, encode
-from amoc.xmpp.core.stream import Incoming, Negotiation, Stream, stream_header
+from amoc.xmpp.core.stream import Incoming, Negotiation, Stream
 from amoc.xmpp.errors import AuthFailed, ConnectFailed, IqError, StreamError, XmppError
 
 __all__ = ["ClientStream", "Login", "TlsPolicy"]
@@ -40,8 +41,15 @@ class ClientStream(Stream):
 
     __slots__ = ("_login", "jid")
 
-    def __init__(self, login: Login, max_stanza_size: int = MAX_STANZA_SIZE) -> None:
-        super().__init__(max_stanza_size)
+    def __init__(
+        self,
+        login: Login,
+        max_stanza_size: int = MAX_STANZA_SIZE,
+        framing: Framing = DOCUMENT,
+        *,
+        secure: bool = False,
+    ) -> None:
+        super().__init__(max_stanza_size, framing, secure=secure)
         self._login = login
         self.jid = ""
 
@@ -56,7 +64,7 @@ class ClientStream(Stream):
                 if not (yield from _STEPS[feature.name](self, offer)):
                     continue
                 self.state |= feature.gives
-                self._ended(self.step)
+                self.ended(self.step)
                 if feature.restarts:
                     break
             else:
@@ -67,18 +75,18 @@ class ClientStream(Stream):
     def _open(self) -> Generator[None, Incoming, Element]:
         """Open a stream, return the server's features."""
         self.step = "stream"
-        self._write(stream_header(to=self._login.domain))
+        self._write_header(to=self._login.domain)
         header = yield
         if not isinstance(header, StreamHeader) or (header.ns, header.name) != (ns.STREAM, "stream"):
             raise StreamError("invalid-namespace", "the answer is no XMPP stream", ours=True)
         if header.attrs.get("version", "0.9").partition(".")[0] in ("", "0"):
             raise StreamError("unsupported-version", "the server does not speak XMPP 1.0", ours=True)
-        self._ended("stream")
+        self.ended("stream")
         self.step = "features"
         features = yield
         if not isinstance(features, Element) or (features.ns, features.name) != (ns.STREAM, "features"):
             raise StreamError("unsupported-stanza-type", f"{_brief(features)} instead of features", ours=True)
-        self._ended("features")
+        self.ended("features")
         return features
 
     def _failure(self, error: XmppError) -> XmppError:
@@ -112,7 +120,7 @@ class ClientStream(Stream):
         if not isinstance(answer, Element) or (answer.ns, answer.name) != (ns.TLS, "proceed"):
             reason = "the server offers TLS, but does not start it"
             raise ConnectFailed("starttls", reason, _brief(answer), cause="nonsense")
-        self._ended("starttls")
+        self.ended("starttls")
         self.step = "tls"
         self._start_tls()
         yield  # until it is on

@@ -1,6 +1,9 @@
 """The XML namespaces of RFC 6120, RFC 6121 and the few extensions the core itself speaks."""
 
-__all__ = ["BIND", "CLIENT", "PING", "ROSTER", "SASL", "SESSION", "STANZAS", "STREAM", "STREAMS", "TLS"]
+__all__ = [
+    "BIND", "BOSH", "CLIENT", "FRAMING", "PING", "ROSTER", "SASL", "SESSION", "STANZAS", "STREAM", "STREAMS", "TLS",
+    "XBOSH",
+]  # fmt: skip
 
 CLIENT = "jabber:client"
 STREAM = "http://etherx.jabber.org/streams"
@@ -12,3 +15,6 @@ BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 SESSION = "urn:ietf:params:xml:ns:xmpp-session"
 ROSTER = "jabber:iq:roster"
 PING = "urn:xmpp:ping"
+FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"  # RFC 7395
+BOSH = "http://jabber.org/protocol/httpbind"  # XEP-0124
+XBOSH = "urn:xmpp:xbosh"  # XEP-0206

@@ -13,9 +13,10 @@ the first, vain attempt leaves no trace.
 from typing import Final
 
 from amoc.xmpp.core import namespaces as ns
+from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.tokenizer import BadXml, Event, StreamEnd, StreamHeader, Tokenizer, too_many_names
 
-__all__ = ["MAX_STANZA_SIZE", "BadXml", "Event", "StreamEnd", "StreamHeader", "StreamParser"]
+__all__ = ["MAX_STANZA_SIZE", "BadXml", "Event", "StreamEnd", "StreamHeader", "StreamParser", "parse_elements"]
 
 # Bytes. ejabberd's and MongooseIM's default for c2s is 64 KiB, Prosody's 256 KiB: we take the larger one.
 MAX_STANZA_SIZE: Final = 262_144
@@ -59,6 +60,22 @@ class _Shared:
 _shared: Final = _Shared()
 _CLOSED: Final = Tokenizer(MAX_STANZA_SIZE)
 _CLOSED.close()
+
+
+def parse_elements(data: bytes, limit: int) -> list[Event]:
+    """The elements of `data`, which has to be whole, as if it stood inside a stream.
+
+    Anything that is not just elements and white space ends the list with a `BadXml`.
+    """
+    events = _shared.feed(data, limit)
+    if events is not None:
+        return events
+    own = _inside(limit)
+    events = own.feed(data)
+    own.close()
+    if events and isinstance(events[-1], BadXml):
+        return events
+    return [*(event for event in events if isinstance(event, Element)), BadXml("not-well-formed", "a tag is missing")]
 
 
 class StreamParser:

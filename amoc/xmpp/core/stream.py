@@ -8,37 +8,31 @@ without the new layer (this is how plain text was smuggled past STARTTLS elsewhe
 """
 
 from collections.abc import Callable, Generator
-from typing import Final
 
 from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.effects import Effect, Ended, StartTls, Write
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.escape import escape
 from amoc.xmpp.core.features import State
-from amoc.xmpp.core.parser import MAX_STANZA_SIZE, BadXml, StreamEnd, StreamHeader, StreamParser
+from amoc.xmpp.core.framing import DOCUMENT, Framing
+from amoc.xmpp.core.parser import MAX_STANZA_SIZE, BadXml, StreamEnd, StreamHeader
 from amoc.xmpp.errors import Disconnected, StreamError, XmppError
 
-__all__ = ["FOOTER", "Incoming", "Negotiation", "Stream", "stream_error", "stream_header"]
-
-FOOTER: Final = b"</stream:stream>"
+__all__ = ["Incoming", "Negotiation", "Stream", "stream_error", "stream_header"]
 
 Incoming = StreamHeader | Element | None
 Negotiation = Generator[None, Incoming, None]
 
 
 def stream_header(**attributes: str) -> bytes:
-    """The opening of a stream (RFC 6120, 4.7) with the attributes that are not empty."""
-    text = "".join(f" {key}='{escape(value)}'" for key, value in attributes.items() if value)
-    return (
-        f"<?xml version='1.0'?><stream:stream{text} version='1.0' xml:lang='en' "
-        f"xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}'>"
-    ).encode()
+    """The opening of a stream over TCP (RFC 6120, 4.7) with the attributes that are not empty."""
+    return DOCUMENT.open(attributes)
 
 
 def stream_error(condition: str, text: str = "") -> bytes:
-    """A stream error (RFC 6120, 4.9) and the end of our stream."""
+    """A stream error (RFC 6120, 4.9), after which our stream has to end."""
     detail = f"<text xmlns='{ns.STREAMS}' xml:lang='en'>{escape(text)}</text>" if text else ""
-    return f"<stream:error><{condition} xmlns='{ns.STREAMS}'/>{detail}</stream:error>".encode() + FOOTER
+    return f"<stream:error><{condition} xmlns='{ns.STREAMS}'/>{detail}</stream:error>".encode()
 
 
 class Stream:
@@ -46,17 +40,20 @@ class Stream:
 
     `step` names what is being negotiated, `state` what has been achieved. `deliver` takes the stanzas once
     the login is done; until then they are among the effects. `notice` is told the name of each step of the login
-    as it ends, "connect" first.
+    as it ends, that of the connection first. `secure`: TLS is on from the start.
     """
 
     __slots__ = (
-        "_awaiting_tls", "_closing", "_effects", "_max", "_negotiation", "_over", "_parser", "_restarting",
-        "deliver", "notice", "state", "step",
+        "_awaiting_tls", "_closing", "_effects", "_framing", "_max", "_negotiation", "_over", "_parser",
+        "_restarting", "deliver", "notice", "state", "step",
     )  # fmt: skip
 
-    def __init__(self, max_stanza_size: int = MAX_STANZA_SIZE) -> None:
+    def __init__(
+        self, max_stanza_size: int = MAX_STANZA_SIZE, framing: Framing = DOCUMENT, *, secure: bool = False
+    ) -> None:
         self._max = max_stanza_size
-        self._parser = StreamParser(max_stanza_size)
+        self._framing = framing
+        self._parser = framing.parser(max_stanza_size)
         self._effects: list[Effect] = []
         self._negotiation: Negotiation | None = None
         self._over = False  # the peer's stream has ended, or ours had to
@@ -65,7 +62,7 @@ class Stream:
         self._awaiting_tls = False
         self.deliver: Callable[[Element], None] | None = None
         self.notice: Callable[[str], None] | None = None
-        self.state = State.NOTHING
+        self.state = State.SECURE if secure else State.NOTHING
         self.step = "stream"
 
     def __repr__(self) -> str:
@@ -73,15 +70,23 @@ class Stream:
 
     # -- for the owner of the socket ------------------------------------------------------------------
 
-    def start(self) -> list[Effect]:
-        """The connection is there: begin."""
-        self._ended("connect")
+    @property
+    def max_stanza_size(self) -> int:
+        """How many bytes of a stanza are taken."""
+        return self._max
+
+    def start(self, after: str = "connect") -> list[Effect]:
+        """The connection is there, `after` being the last step of making it: begin."""
+        self.ended(after)
         self._negotiation = self._negotiate()
         next(self._negotiation)
         return self._take()
 
     def receive(self, data: bytes) -> list[Effect]:
-        """The peer's next bytes. Stanzas go to `deliver` once the login is done, the rest is returned."""
+        """What the peer sends next: bytes, or a whole message where the framing has messages.
+
+        Stanzas go to `deliver` once the login is done, the rest is returned.
+        """
         for event in self._parser.feed(data):
             if (
                 self._negotiation is None
@@ -106,12 +111,22 @@ class Stream:
         self._advance(None)
         return self._take()
 
-    def close(self) -> bytes:
-        """The bytes that end our stream: nothing the second time."""
+    def close(self) -> bytes | None:
+        """What ends our stream; None when it has ended."""
         if self._closing:
-            return b""
+            return None
         self._closing = True
-        return FOOTER
+        return self._framing.close()
+
+    def fail(self, error: XmppError) -> list[Effect]:
+        """What carries the stream has found that it cannot go on: end it."""
+        self._end(error)
+        return self._take()
+
+    def ended(self, step: str) -> None:
+        """Tell who times the login that a step has ended."""
+        if self.notice is not None:
+            self.notice(step)
 
     def lost(self) -> None:
         """The connection is gone: forget everything."""
@@ -131,10 +146,9 @@ class Stream:
         """The error to report when the stream ends in `error` during the negotiation."""
         raise NotImplementedError
 
-    def _ended(self, step: str) -> None:
-        """Tell who times the login that a step has ended."""
-        if self.notice is not None:
-            self.notice(step)
+    def _write_header(self, **attributes: str) -> None:
+        """Open our stream, with the attributes that are not empty."""
+        self._effects.append(Write(self._framing.open(attributes)))
 
     def _write(self, data: bytes | str) -> None:
         self._effects.append(Write(data if type(data) is bytes else data.encode()))  # type: ignore[union-attr]
@@ -142,7 +156,7 @@ class Stream:
     def _restart(self) -> None:
         """What comes now is a new stream (RFC 6120, 4.3.3)."""
         self._parser.close()
-        self._parser = StreamParser(self._max)
+        self._parser = self._framing.parser(self._max)
         self._restarting = self.step
 
     def _start_tls(self) -> None:
@@ -158,7 +172,7 @@ class Stream:
         if error is not None and self._negotiation is not None:
             error = self._failure(error)
         footer = self.close()
-        if footer:
+        if footer is not None:
             self._write(footer)
         self._effects.append(Ended(error))
         self._over = True
@@ -167,7 +181,6 @@ class Stream:
     def _refuse(self, condition: str, text: str) -> None:
         """End the stream because of what the peer sent, telling it so."""
         if not self._closing:
-            self._closing = True
             self._write(stream_error(condition, text))
         self._end(StreamError(condition, text, ours=True))
 

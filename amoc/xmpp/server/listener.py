@@ -12,7 +12,7 @@ from amoc.xmpp.core.sasl import STRENGTH
 from amoc.xmpp.core.stream import stream_error
 from amoc.xmpp.errors import SendOverflow, XmppError
 from amoc.xmpp.server.router import Counters, Router
-from amoc.xmpp.transport.tcp import Connection
+from amoc.xmpp.transport.tcp import TcpConnection
 
 __all__ = ["EmbeddedServer", "serve"]
 
@@ -74,7 +74,7 @@ class EmbeddedServer:
         self._listener = await loop.create_server(self._accept, host, port, backlog=4096)
         self.host, self.port = self._listener.sockets[0].getsockname()[:2]
 
-    def _accept(self) -> Connection:
+    def _accept(self) -> TcpConnection:
         link = _Link(self)
         self._links.add(link)
         return link.connection
@@ -110,7 +110,7 @@ class _Link:
         self._stream = ServerStream(server.policy, server._max)
         self.jid = ""
         self.available: Element | None = None
-        self.connection = Connection(self._stream, self)
+        self.connection = TcpConnection(self._stream, self)
 
     def deliver(self, stanza: Element) -> None:
         """Send the stanza to the client, to whom it is addressed now."""

@@ -1,26 +1,139 @@
-"""From a server's name to a connected socket, with errors that name the step."""
+"""From a server's name to a connected socket, with errors that name the step.
+
+Theory of operation. A TCP connection is (source address, source port, server address, server port), and the kernel has
+some 28,000 source ports for one of each of the others: beyond that many connections to one server more source
+addresses are needed. They are taken in turn by all connections of the process; one whose ports are all in use
+is passed over.
+"""
 
 import asyncio
+import errno
 import ipaddress
+import itertools
 import socket
+import ssl
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
 
+from amoc.xmpp.core.address import ServerAddress
+from amoc.xmpp.core.stream import Stream
 from amoc.xmpp.errors import ConnectFailed
-from amoc.xmpp.transport.tcp import Connection
+from amoc.xmpp.transport.tls import handshake_failure
 
-__all__ = ["dial", "resolve"]
+__all__ = ["Dialer", "resolve"]
+
+# linux/in.h: choose the source port when the server is known, so that each server has all ports to itself
+_BIND_ADDRESS_NO_PORT: Final = 24
+
+_turns = itertools.count()
 
 
-async def dial(connection: Connection, host: str, port: int, addresses: list[str]) -> None:
-    """Connect `connection` to the first of the addresses of `host` that answers. Raises ConnectFailed."""
-    loop = asyncio.get_running_loop()
-    failure, cause = "it has no address", None
-    for address in addresses:
-        try:
-            await loop.create_connection(lambda: connection, address, port)
+@dataclass(frozen=True, slots=True)
+class Dialer:
+    """All that is needed to open connections to one server.
+
+    `addresses` are those of `server.host`, `sources` the local ones to connect from (none: the kernel chooses). With
+    a `context` the connection is encrypted at once, the server's certificate being for `hostname`; its handshake
+    has `timeout` seconds.
+    """
+
+    server: ServerAddress
+    addresses: Sequence[str]
+    sources: Sequence[str] = ()
+    context: ssl.SSLContext | None = None
+    hostname: str = ""
+    timeout: float = 30.0
+
+    async def open(self, protocol: asyncio.Protocol, stream: Stream) -> None:
+        """Give `protocol` a connection to the first address that answers. `stream` is told the steps.
+
+        Raises ConnectFailed. Whenever this does not return, nothing is left open.
+        """
+        stream.step = "connect"
+        if self.context is None:
+            await self._reach(protocol)
             return
-        except OSError as error:
-            failure, cause = f"{_text(error)} ({address})" if address != host else _text(error), error
-    raise ConnectFailed("connect", f"cannot connect to {host}:{port}: {failure}") from cause
+        plain = _Plain()
+        await self._reach(plain)
+        stream.ended("connect")
+        stream.step = "tls"
+        try:
+            secure = await asyncio.get_running_loop().start_tls(
+                plain.transport,
+                protocol,
+                self.context,
+                server_hostname=self.hostname,
+                ssl_handshake_timeout=self.timeout,
+            )
+        except BaseException as error:
+            plain.transport.abort()
+            if isinstance(error, OSError):
+                raise handshake_failure(error) from error
+            raise
+        if secure is None:
+            raise ConnectFailed("tls", "the connection was closed during the TLS handshake", cause="closed")
+        protocol.connection_made(secure)
+
+    async def _reach(self, protocol: asyncio.Protocol) -> None:
+        failure: OSError | None = None
+        where = ""
+        for address, source in self._routes():
+            try:
+                await self._connect(protocol, address, source)
+                return
+            except OSError as error:
+                failure = error
+                where = f" ({address})" if address != self.server.host else ""
+                where += f" from {source}" if source else ""
+        reason = "it has no address that any of xmpp_source_addresses reaches"
+        if failure is not None:
+            reason = f"{_text(failure)}{where}"
+            if failure.errno == errno.EADDRNOTAVAIL:
+                reason += ": the ports of the source address are in use, or it is not this machine's: "
+                reason += "set xmpp_source_addresses"
+        raise ConnectFailed("connect", f"cannot connect to {self.server.authority}: {reason}") from failure
+
+    def _routes(self) -> Iterable[tuple[str, str]]:
+        """Pairs of the server's address and our own ("": any) to be tried in this order."""
+        if not self.sources:
+            for address in self.addresses:
+                yield address, ""
+            return
+        turn = next(_turns) % len(self.sources)
+        sources = [*self.sources[turn:], *self.sources[:turn]]
+        for address in self.addresses:
+            for source in sources:
+                if (":" in source) == (":" in address):
+                    yield address, source
+
+    async def _connect(self, protocol: asyncio.Protocol, address: str, source: str) -> None:
+        loop = asyncio.get_running_loop()
+        if not source:  # uvloop does this for a third of what the way below costs
+            await loop.create_connection(lambda: protocol, address, self.server.port)
+            return
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+            connection.bind((source, 0))
+            await loop.sock_connect(connection, (address, self.server.port))
+            await loop.create_connection(lambda: protocol, sock=connection)
+        except BaseException:
+            connection.close()
+            raise
+
+
+class _Plain(asyncio.Protocol):
+    """Stands in until TLS is on, so that the stream does not begin before."""
+
+    __slots__ = ("transport",)
+
+    transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
 
 
 async def resolve(host: str, port: int) -> list[str]:

@@ -1,128 +1,44 @@
-"""One TCP connection (plain, or with TLS after STARTTLS) around a stream, for clients and for the server.
-
-Bytes go from the loop straight into the core, effects come back and are performed here; stanzas, and what the
-owner has to decide, go on to the owner. What is sent within one tick of the loop leaves in one write.
-"""
+"""One TCP connection (plain, with TLS after STARTTLS, or with TLS at once), for clients and for the server."""
 
 import asyncio
 import ssl
-from typing import Final, Protocol, cast
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Final, cast
 
-from amoc.xmpp.core.effects import Effect, Ended, Ready, StartTls, Write
-from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.stream import Stream
-from amoc.xmpp.errors import SendOverflow, XmppError
+from amoc.xmpp.transport.connection import Connection, Owner
 
-__all__ = ["CLOSE_TIMEOUT", "MAX_UNSENT", "Connection", "Owner"]
+if TYPE_CHECKING:
+    from amoc.xmpp.transport.dial import Dialer
 
-# Bytes that may wait for a peer that does not read: some thousand messages, and no process dies of them.
-MAX_UNSENT: Final = 1_048_576
+__all__ = ["CLOSE_TIMEOUT", "TcpConnection"]
+
 # Seconds to get rid of the last bytes; RFC 6120, 4.4 speaks of "a reasonable amount of time".
 CLOSE_TIMEOUT: Final = 5.0
 
 
-class Owner(Protocol):
-    """Whom a connection tells."""
+class TcpConnection(Connection, asyncio.Protocol):
+    """The protocol of one transport: `connect` it, or give it to a server."""
 
-    def on_stanza(self, stanza: Element) -> None:
-        """A stanza has come."""
-
-    def on_ready(self, jid: str) -> None:
-        """The login is done."""
-
-    def on_start_tls(self) -> None:
-        """Call `Connection.start_tls`, now or soon; reading is paused until then."""
-
-    def on_ended(self, error: XmppError | None) -> None:
-        """The peer's stream is over (None: it was closed properly); the connection is being closed."""
-
-    def on_lost(self, error: Exception | None) -> None:
-        """The connection is gone. The last call ever."""
-
-
-class _Flusher:
-    """Writes, once in a tick of the loop, what the loop's connections have to send."""
-
-    __slots__ = ("_dirty", "_loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._dirty: list[Connection] = []
-
-    def add(self, connection: "Connection") -> None:
-        if not self._dirty:
-            self._loop.call_soon(self._flush)
-        self._dirty.append(connection)
-
-    def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
-        for connection in dirty:
-            connection.flush()
-
-
-_flushers: WeakKeyDictionary[asyncio.AbstractEventLoop, _Flusher] = WeakKeyDictionary()
-
-
-def _flusher() -> _Flusher:
-    loop = asyncio.get_running_loop()
-    flusher = _flushers.get(loop)
-    if flusher is None:
-        flusher = _flushers[loop] = _Flusher(loop)
-    return flusher
-
-
-class Connection(asyncio.Protocol):
-    """The protocol of one transport. Make it in a running loop, give it to `create_connection` or a server."""
-
-    __slots__ = (
-        "_early", "_flusher", "_out", "_owner", "_paused", "_resumed", "_stream", "_timer", "_transport", "_unsent"
-    )  # fmt: skip
+    __slots__ = ("_early", "_timer", "_transport")
 
     def __init__(self, stream: Stream, owner: Owner) -> None:
-        self._stream = stream
-        self._owner: Owner | None = owner
-        self._flusher = _flusher()
+        super().__init__(stream, owner)
         self._transport: asyncio.Transport | None = None
-        self._out: list[bytes] = []
-        self._unsent = 0
-        self._paused = False  # the transport's buffer is over its high-water mark
-        self._resumed: asyncio.Future[None] | None = None
-        self._early: list[bytes] | None = None  # decrypted bytes that came before start_tls returned
+        self._early: list[bytes] | None = None  # decrypted bytes that came before we knew that TLS is on
         self._timer: asyncio.TimerHandle | None = None  # bounds the closing
-        stream.deliver = owner.on_stanza
-
-    def __repr__(self) -> str:
-        peer = self._transport.get_extra_info("peername") if self._transport is not None else None
-        return f"<Connection {peer} {self._stream!r}>"
-
-    @property
-    def open(self) -> bool:
-        """Whether there is a transport that can still send."""
-        return self._transport is not None and not self._transport.is_closing()
-
-    @property
-    def stream(self) -> Stream:
-        """The stream, for its step and state."""
-        return self._stream
 
     @property
     def transport(self) -> asyncio.Transport | None:
         """The transport, for its extra info."""
         return self._transport
 
-    # -- sending ---------------------------------------------------------------------------------------
+    async def connect(self, dialer: "Dialer") -> None:
+        """Connect to the server and begin the stream. Raises ConnectFailed; clean up with `abort` then."""
+        if dialer.context is not None:
+            self._early = []
+        await dialer.open(self, self._stream)
 
-    def send(self, data: bytes) -> None:
-        """Send at the end of this tick. Raises SendOverflow when the peer does not read."""
-        unsent = self._unsent + len(data)
-        if unsent > MAX_UNSENT:
-            raise SendOverflow(f"{self._unsent} bytes wait to be sent: the server does not read them")
-        self._unsent = unsent
-        out = self._out
-        if not out:
-            self._flusher.add(self)
-        out.append(data)
+    # -- sending ---------------------------------------------------------------------------------------
 
     def flush(self) -> None:
         """Write now what waits for the end of the tick."""
@@ -134,34 +50,17 @@ class Connection(asyncio.Protocol):
             out.clear()
         self._unsent = transport.get_write_buffer_size() if self._paused and transport is not None else 0
 
-    async def drain(self) -> None:
-        """Wait until the peer has read most of what was sent."""
-        self.flush()
-        if self._paused:
-            if self._resumed is None or self._resumed.done():
-                self._resumed = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._resumed)
-
     # -- ending ----------------------------------------------------------------------------------------
-
-    def close_stream(self) -> None:
-        """End our stream; the peer should end its own and the connection."""
-        footer = self._stream.close()
-        if footer and self.open:
-            self._out.append(footer)
-            self.flush()
 
     def close(self, last_words: bytes = b"") -> None:
         """Close the connection when what waits has been written, `last_words` and the stream's end last.
 
         A peer that does not read has `CLOSE_TIMEOUT` seconds for that.
         """
-        footer = self._stream.close()
+        self._put_last(last_words)
         if self._transport is None:
             return
         if not self._transport.is_closing():
-            if footer:
-                self._out.append(last_words or footer)
             self.flush()
             self._transport.close()
         if self._timer is None:
@@ -173,6 +72,19 @@ class Connection(asyncio.Protocol):
         self._gone()
         if self._transport is not None:
             self._transport.abort()
+
+    def _gone(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        super()._gone()
+
+    # -- STARTTLS --------------------------------------------------------------------------------------
+
+    def _suspend(self) -> None:
+        self.flush()
+        if self._transport is not None:
+            self._transport.pause_reading()
 
     async def start_tls(
         self, context: ssl.SSLContext, *, server_side: bool = False, hostname: str | None = None, timeout: float
@@ -194,28 +106,38 @@ class Connection(asyncio.Protocol):
         if secure is None or self._owner is None:
             raise ConnectionResetError("the connection was closed during the TLS handshake")
         self._transport = secure
-        early, self._early = self._early, None
         self._perform(self._stream.tls_started())
-        for data in early:
+        self._take_early()
+
+    def _take_early(self) -> None:
+        early, self._early = self._early, None
+        for data in early or ():
             self.data_received(data)
 
     # -- asyncio's callbacks ---------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the stream."""
+        """Begin."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         if self._owner is None:  # given up in the meantime
             self._transport.abort()
             return
-        self._perform(self._stream.start())
+        self._begin("connect" if self._early is None else "tls")
+        if self._early is not None:
+            self._take_early()
+
+    def _begin(self, after: str) -> None:
+        """The transport is there, `after` being the last step of making it."""
+        self._perform(self._stream.start(after))
 
     def data_received(self, data: bytes) -> None:
         """Feed the core."""
         if self._early is not None:
             self._early.append(data)
             return
-        for effect in self._stream.receive(data):
-            self._perform_one(effect)
+        effects = self._stream.receive(data)
+        if effects:
+            self._perform(effects)
 
     def eof_received(self) -> None:
         """Let the transport close itself."""
@@ -233,43 +155,5 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The peer has caught up."""
-        self._paused = False
         self._unsent = 0
-        if self._resumed is not None and not self._resumed.done():
-            self._resumed.set_result(None)
-
-    # -- effects ---------------------------------------------------------------------------------------
-
-    def _perform(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            self._perform_one(effect)
-
-    def _perform_one(self, effect: Effect) -> None:
-        owner = self._owner
-        if owner is None:
-            return
-        if isinstance(effect, Write):
-            self._out.append(effect.data)
-            self._flusher.add(self)
-        elif isinstance(effect, Element):
-            owner.on_stanza(effect)
-        elif isinstance(effect, Ready):
-            owner.on_ready(effect.jid)
-        elif isinstance(effect, StartTls):
-            self.flush()
-            if self._transport is not None:
-                self._transport.pause_reading()
-            owner.on_start_tls()
-        elif isinstance(effect, Ended):
-            owner.on_ended(effect.error)
-            self.close()
-
-    def _gone(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._stream.lost()
-        self._stream.deliver = None
-        self._out.clear()
-        if self._resumed is not None and not self._resumed.done():
-            self._resumed.set_result(None)
+        self._resume()

@@ -3,17 +3,31 @@
 import functools
 import ssl
 
-__all__ = ["client_context"]
+from amoc.xmpp.errors import ConnectFailed
+
+__all__ = ["client_context", "handshake_failure"]
 
 
 @functools.lru_cache(maxsize=16)
-def client_context(accept_any: bool = False, ca_file: str = "") -> ssl.SSLContext:
+def client_context(accept_any: bool = False, ca_file: str = "", protocol: str = "") -> ssl.SSLContext:
     """The context that checks the server's certificate, or, only when asked for, does not.
 
-    `ca_file` (PEM) replaces the system's authorities. Raises OSError or ssl.SSLError when it cannot be read.
+    `ca_file` (PEM) replaces the system's authorities; `protocol` is offered by ALPN (RFC 7301) unless it is "".
+    Raises OSError or ssl.SSLError when the file cannot be read.
     """
     context = ssl.create_default_context(cafile=ca_file or None)
     if accept_any:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if protocol:
+        context.set_alpn_protocols([protocol])
     return context
+
+
+def handshake_failure(error: OSError) -> ConnectFailed:
+    """What to tell of a TLS handshake that ended in `error`."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        advice = "set xmpp_ca_file to its authority's certificate, or xmpp_accept_any_certificate"
+        return ConnectFailed("tls", f"the server's certificate is not valid: {error.verify_message}: {advice}")
+    reason = getattr(error, "reason", None) or error.strerror or str(error) or type(error).__name__
+    return ConnectFailed("tls", f"the TLS handshake failed: {reason}")

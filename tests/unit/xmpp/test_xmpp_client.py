@@ -24,6 +24,7 @@ from amoc.xmpp import (
 from amoc.xmpp.core.accept import ServerStream
 from amoc.xmpp.core.effects import Effect
 from amoc.xmpp.server import EmbeddedServer, serve
+from amoc.xmpp.transport import connection as transport_connection
 from amoc.xmpp.transport import tcp
 
 PING = "{urn:xmpp:ping}ping"
@@ -40,10 +41,10 @@ async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
             await asyncio.sleep(0.001)
 
 
-def server_side(server: EmbeddedServer, client: Client) -> tcp.Connection:
+def server_side(server: EmbeddedServer, client: Client) -> tcp.TcpConnection:
     """The server's connection of a client."""
     link = server.router._accounts[client.jid.partition("/")[0]][client.jid]
-    connection: tcp.Connection = link.connection  # type: ignore[attr-defined]
+    connection: tcp.TcpConnection = link.connection  # type: ignore[attr-defined]
     return connection
 
 
@@ -458,7 +459,7 @@ async def test_leaving_by_exception_and_by_cancellation(embedded: EmbeddedServer
 
 
 async def test_a_server_that_does_not_read(embedded: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "MAX_UNSENT", 200_000)
+    monkeypatch.setattr(transport_connection, "MAX_UNSENT", 200_000)
     async with connect(1, close_timeout=0.05) as client:
         transport = server_side(embedded, client).transport
         assert transport is not None
@@ -488,9 +489,9 @@ async def test_nothing_of_a_client_is_left_to_the_collector(embedded: EmbeddedSe
 
     await cycle(1)
     gc.collect()
-    before = sum(isinstance(thing, Client | tcp.Connection) for thing in gc.get_objects())
+    before = sum(isinstance(thing, Client | tcp.TcpConnection) for thing in gc.get_objects())
     for user_id in range(2, 12):
         await cycle(user_id)
     await until(lambda: embedded.connections == 0)
     gc.collect()
-    assert sum(isinstance(thing, Client | tcp.Connection) for thing in gc.get_objects()) <= before
+    assert sum(isinstance(thing, Client | tcp.TcpConnection) for thing in gc.get_objects()) <= before

@@ -4,27 +4,7 @@ import pytest
 
 from amoc.config import Config, ConfigError
 from amoc.xmpp import jid_of, neighbours
-from amoc.xmpp.settings import SETTINGS, Options, parse_address
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("localhost", ("localhost", 5222)),
-        ("10.0.0.1:5223", ("10.0.0.1", 5223)),
-        ("::1", ("::1", 5222)),
-        ("[::1]", ("::1", 5222)),
-        ("[fe80::1]:99", ("fe80::1", 99)),
-    ],
-)
-def test_addresses(text: str, address: tuple[str, int]) -> None:
-    assert parse_address(text) == address
-
-
-@pytest.mark.parametrize("text", ["", ":5222", "host:", "host:0", "host:65536", "host:x", "[::1", "[::1]x", "a b:1"])
-def test_bad_addresses(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not|must be"):
-        parse_address(text)
+from amoc.xmpp.settings import SETTINGS, Options
 
 
 @pytest.mark.parametrize(
@@ -32,6 +12,8 @@ def test_bad_addresses(text: str) -> None:
     [
         ("xmpp_servers", []),
         ("xmpp_servers", ["host:x"]),
+        ("xmpp_servers", ["ftp://host"]),
+        ("xmpp_source_addresses", ["localhost"]),
         ("xmpp_domain", ""),
         ("xmpp_username", "user_{number}"),
         ("xmpp_username", "user_{"),
