@@ -8,8 +8,8 @@ from amoc.cluster.settings import OF_THE_NODE, RunSettings
 from amoc.config import CORE, Config, ConfigError, Setting
 from amoc.errors import BadInput
 from amoc.scenario import Info, SettingInfo
-from amoc.xmpp.settings import SETTINGS
 
+PASSWORD = Setting("password", str, "", "of the users", secret=True)
 ROUNDS = SettingInfo("rounds", "int", 3, "rounds", "live", False, False, 3, "default")
 GIVEN = SettingInfo("rounds", "int", 3, "rounds", "live", False, False, 9, "runtime")
 COLOUR = SettingInfo("colour", "str", "red", "a colour", "restart", False, False, "red", "default")
@@ -21,7 +21,7 @@ def info(*settings: SettingInfo, **given: object) -> Info:
 
 
 def made(*, env: dict[str, str] | None = None, file: dict[str, object] | None = None) -> tuple[Config, RunSettings]:
-    config = Config([*CORE, *SETTINGS], env=env or {}, file=file or {})
+    config = Config([*CORE, PASSWORD], env=env or {}, file=file or {})
     return config, RunSettings(config)
 
 
@@ -114,7 +114,7 @@ def test_names_and_moments_are_checked() -> None:
 
 def test_what_is_the_nodes_is_not_a_runs() -> None:
     _, settings = made()
-    settings.check_run(["interarrival", "rounds", "xmpp_tls", "whatever"])  # the last is for `inspect` to refuse
+    settings.check_run(["interarrival", "rounds", "password", "whatever"])  # the last is for `inspect` to refuse
     assert {"workers", "scenarios_dir", "api_port", "status_file"} <= OF_THE_NODE
     with pytest.raises(BadInput, match="workers belongs to the node, not to one run"):
         settings.check_run(["interarrival", "workers"])
@@ -133,12 +133,11 @@ def test_a_setting_without_value() -> None:
 
 def test_secrets_are_not_shown() -> None:
     config, settings = made()
-    secret = next(setting for setting in SETTINGS if setting.secret)
-    config.set(secret.name, "hunter2")
+    config.set("password", "hunter2")
     settings.begin(info(TOKEN, token="hunter2"))
-    assert settings.get(secret.name) == "***"
-    shown = settings.shown({secret.name: "hunter2", "token": "hunter2", "interarrival": 5})
-    assert shown == {secret.name: "***", "token": "***", "interarrival": 5}
+    assert settings.get("password") == "***"
+    shown = settings.shown({"password": "hunter2", "token": "hunter2", "interarrival": 5})
+    assert shown == {"password": "***", "token": "***", "interarrival": 5}
     assert "hunter2" not in repr(settings.all())
     assert "hunter2" not in repr(settings)
     assert settings.values()["token"] == "hunter2"  # the workers need it
@@ -159,5 +158,4 @@ def test_all_has_amocs_and_the_scenarios() -> None:
         "change": "live",
     }
     assert entries["repeat_num"].value == math.inf
-    assert isinstance(CORE[0], Setting)
     assert {setting.name for setting in CORE} < entries.keys()
