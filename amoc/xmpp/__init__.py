@@ -33,6 +33,7 @@ from amoc.xmpp.errors import (
     XmppError,
     XmppTimeout,
 )
+from amoc.xmpp.reconnecting import reconnect
 from amoc.xmpp.settings import SETTINGS
 
 __all__ = [
@@ -56,4 +57,5 @@ __all__ = [
     "escape",
     "jid_of",
     "neighbours",
+    "reconnect",
 ]

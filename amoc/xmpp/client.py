@@ -17,7 +17,6 @@ that a server which does not read was not sent).
 import asyncio
 import copy
 import itertools
-import random
 import secrets
 from collections.abc import Callable
 from time import perf_counter
@@ -25,14 +24,11 @@ from types import TracebackType
 from typing import Literal, Self
 
 from amoc import metrics
-from amoc.xmpp.backoff import backoff
 from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.escape import escape
 from amoc.xmpp.core.management import Management
 from amoc.xmpp.errors import (
-    AuthFailed,
-    ConnectFailed,
     Disconnected,
     IqError,
     IqTimeout,
@@ -62,8 +58,8 @@ class Client:
     """A user's session. Made by `connect`; `jid` is its full address, `user_id` the user's number."""
 
     __slots__ = (
-        "_connection", "_handlers", "_inbox", "_keepalive", "_leaving", "_news", "_noticed", "_options", "_presence", "_questions",
-        "_reason", "jid", "user_id",
+        "_connection", "_handlers", "_inbox", "_keepalive", "_leaving", "_news", "_noticed", "_options", "_presence",
+        "_questions", "_reason", "jid", "user_id",
     )  # fmt: skip
 
     def __init__(self, user_id: int, options: Options) -> None:
@@ -180,17 +176,20 @@ class Client:
         if stanza.name != "iq" or stanza.get("type") not in ("get", "set"):
             raise ValueError(f"only an iq of type get or set is answered, not {stanza!r}")
         stanza.attrs.setdefault("id", _PREFIX + str(next(_ids)))
-        if self._questions is None:
-            self._questions = Questions()
         try:
             seconds = self._options.iq_timeout if timeout is None else timeout
-            answer = await self._questions.ask(stanza, self.send, seconds)
+            answer = await self._asked().ask(stanza, self.send, seconds)
         except IqTimeout as error:
             error.who = self.who
             raise
         if answer.get("type") == "error":
             raise self._named(IqError(answer))
         return answer
+
+    def _asked(self) -> Questions:
+        if self._questions is None:
+            self._questions = Questions()
+        return self._questions
 
     async def receive(self, match: Match = None, timeout: float | None = None) -> Element:
         """The next stanza that nobody else took: any, of a name ("message"), or for which `match` is true.
@@ -285,23 +284,6 @@ class Client:
             self._over(error if isinstance(error, XmppError) else Disconnected("not connected"))
             raise
         return False
-
-    async def reconnect(self, *, attempts: int | None = None, first: float = 1.0, longest: float = 60.0) -> bool:
-        """`resume` until it succeeds, waiting longer each time: `first` seconds, then twice as long, up to `longest`.
-
-        Each wait is shortened by up to a half, by chance. Raises the ConnectFailed of the last of `attempts`, and
-        an AuthFailed that trying again does not help at once.
-        """
-        delays = backoff(first, longest, random.random)
-        for tries in itertools.count(1):
-            try:
-                return await self.resume()
-            except ConnectFailed as error:
-                hopeless = isinstance(error, AuthFailed) and error.condition != "temporary-auth-failure"
-                if hopeless or tries == attempts:
-                    raise
-            await asyncio.sleep(next(delays))
-        raise AssertionError("unreachable")
 
     def _begin_again(self) -> None:
         """Forget the old connection."""
@@ -441,21 +423,12 @@ class Client:
     # -- signs of life ---------------------------------------------------------------------------------
 
     def _sign(self) -> "asyncio.Future[Element] | None":
-        """Send a sign of life."""
-        if self._connection is None:
+        """Send a sign of life; its answer to come, if it has one. Raises SendOverflow."""
+        if self._options.keepalive_by == "whitespace" and type(self._connection) is TcpConnection:
+            self._connection.send(b" ")
             return None
-        try:
-            if self._options.keepalive_by == "whitespace" and type(self._connection) is TcpConnection:
-                self._connection.send(b" ")
-                return None
-            if self._questions is None:
-                self._questions = Questions()
-            ping = Element("iq", {"type": "get", "id": _PREFIX + str(next(_ids))}, Element(f"{{{ns.PING}}}ping"))
-            answer = self._questions.put(ping, self.send)
-            answer.add_done_callback(lambda _, questions=self._questions, ident=ping.attrs["id"]: questions.drop(ident))
-            return answer
-        except SendOverflow:
-            return asyncio.get_running_loop().create_future()  # it does not read, so it will not answer
+        ping = Element("iq", {"type": "get", "id": _PREFIX + str(next(_ids))}, Element(f"{{{ns.PING}}}ping"))
+        return self._asked().put(ping, self.send)
 
     def _silent(self) -> None:
         """The server has not answered a ping: it is gone."""

@@ -24,26 +24,32 @@ class Questions:
 
     async def ask(self, stanza: Element, send: Callable[[Element], object], timeout: float) -> Element:
         """Send an iq that has an id, return the answer, be it an error. Raises IqTimeout, what `send` raises."""
-        ident = stanza.attrs["id"]
-        if ident in self._waiting:
-            raise ValueError(f"an iq with id {ident!r} is waiting for its answer already")
-        send(stanza)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Element] = loop.create_future()
-        self._waiting[ident] = stanza.get("to"), future
-        timer = loop.call_later(timeout, _expire, stanza, future, timeout)
+        future = self.put(stanza, send)
+        timer = asyncio.get_running_loop().call_later(timeout, _expire, stanza, future, timeout)
         try:
             return await future
         finally:
             timer.cancel()
-            del self._waiting[ident]
+            self._waiting.pop(stanza.attrs["id"], None)
             forget(future)
+
+    def put(self, stanza: Element, send: Callable[[Element], object]) -> "asyncio.Future[Element]":
+        """Send an iq that has an id; the answer to come. Raises what `send` raises."""
+        ident = stanza.attrs["id"]
+        if ident in self._waiting:
+            raise ValueError(f"an iq with id {ident!r} is waiting for its answer already")
+        send(stanza)
+        future: asyncio.Future[Element] = asyncio.get_running_loop().create_future()
+        self._waiting[ident] = stanza.get("to"), future
+        return future
 
     def answered(self, stanza: Element, own: str) -> bool:
         """Whether it was an answer to an iq of ours, `own` being our address. The id alone does not do."""
-        asked, future = self._waiting.get(stanza.attrs.get("id", ""), (None, None))
+        ident = stanza.attrs.get("id", "")
+        asked, future = self._waiting.get(ident, (None, None))
         if future is None or future.done() or not is_from(asked, stanza.attrs.get("from"), own):
             return False
+        del self._waiting[ident]
         future.set_result(stanza)
         return True
 

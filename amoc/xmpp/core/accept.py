@@ -4,7 +4,7 @@ import re
 import secrets
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.effects import Ready
@@ -12,14 +12,22 @@ from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.escape import escape
 from amoc.xmpp.core.features import Feature, State, usable
 from amoc.xmpp.core.framing import DOCUMENT, Framing
+from amoc.xmpp.core.management import Management
 from amoc.xmpp.core.parser import MAX_STANZA_SIZE, StreamHeader
 from amoc.xmpp.core.sasl import STRENGTH, SaslFailure, decode, encode, server_mechanism
 from amoc.xmpp.core.stream import Incoming, Negotiation, Stream
 from amoc.xmpp.errors import Disconnected, StreamError, XmppError
 
-__all__ = ["Policy", "ServerStream"]
+__all__ = ["Policy", "ServerStream", "Suspended"]
 
 _LOCALPART = re.compile(r"[^\s\"&'/:<>@\x00-\x1f]{1,1023}")  # RFC 7622, 3.3
+
+
+class Suspended(Protocol):
+    """The sessions that a server lets its clients resume (XEP-0198, 5)."""
+
+    def find(self, username: str, ident: str) -> Management | None:
+        """The session of this user that goes by `ident`, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,7 @@ class Policy:
 
     `password(username)` is an account's password (None: no such account); without it anybody may come in,
     with any password, and only by PLAIN. `strict` asks for the session iq and answers nothing before it.
+    `suspended` makes it offer stream management; enabling it is up to the owner, since that comes after the login.
     """
 
     domain: str = "localhost"
@@ -36,6 +45,7 @@ class Policy:
     mechanisms: tuple[str, ...] = STRENGTH
     password: Callable[[str], str | None] | None = None
     strict: bool = False
+    suspended: Suspended | None = None
 
     def offered(self) -> tuple[str, ...]:
         """The mechanisms to advertise, strongest first."""
@@ -44,9 +54,12 @@ class Policy:
 
 
 class ServerStream(Stream):
-    """A stream that lets a client log in as `policy` says; `jid` is its address once it has bound one."""
+    """A stream that lets a client log in as `policy` says; `jid` is its address once it has bound one.
 
-    __slots__ = ("_policy", "_username", "jid")
+    `resumed` is the session that the client has gone on with instead.
+    """
+
+    __slots__ = ("_policy", "_username", "jid", "resumed")
 
     def __init__(
         self,
@@ -60,6 +73,7 @@ class ServerStream(Stream):
         self._policy = policy
         self._username = ""
         self.jid = ""
+        self.resumed: Management | None = None
 
     def _negotiate(self) -> Negotiation:
         while not self.state & State.BOUND:
@@ -101,6 +115,8 @@ class ServerStream(Stream):
                 continue
             if feature.name == "sasl" and policy.tls_required and not self.state & State.SECURE:
                 continue
+            if feature.ns == ns.SM and policy.suspended is None:
+                continue
             steps.append(feature)
         if State.AUTHENTICATED in self.state and State.BOUND not in self.state:
             steps += [feature for feature in usable(self.state | State.BOUND) if feature.name == "session"]
@@ -130,7 +146,7 @@ class ServerStream(Stream):
             # strict, and bound: like MongooseIM, silence until the session iq
 
     def _step_of(self, request: Element) -> Feature | None:
-        asked = {"starttls": "starttls", "auth": "sasl"}.get(request.name)
+        asked = {"starttls": "starttls", "auth": "sasl", "resume": "resume"}.get(request.name)
         payload = request
         if request.name == "iq" and request.get("type") == "set":
             payload = next(iter(request), request)
@@ -184,6 +200,19 @@ class ServerStream(Stream):
     def _password(self, username: str) -> str | None:
         return None if self._policy.password is None else self._policy.password(username)
 
+    def _step_resume(self, request: Element) -> Generator[None, Incoming, bool]:
+        ident = request.get("previd", "")
+        assert self._policy.suspended is not None  # else it is no step
+        management = self._policy.suspended.find(self._username, ident)
+        if management is None:
+            self._write(f"<failed xmlns='{ns.SM}'><item-not-found xmlns='{ns.STANZAS}'/></failed>")
+            return False
+        management.resumed_at(request.get("h"))
+        self.jid, self.resumed = management.jid, management
+        self._write(f"<resumed xmlns='{ns.SM}' previd='{escape(ident)}' h='{management.handled}'/>")
+        yield from ()
+        return True
+
     def _step_bind(self, request: Element) -> Generator[None, Incoming, bool]:
         bind = request.find("bind", ns.BIND)
         wanted = bind.findtext("resource", default="") if bind is not None else ""
@@ -202,6 +231,7 @@ class ServerStream(Stream):
 _STEPS: Final[dict[str, Callable[[ServerStream, Element], Generator[None, Incoming, bool]]]] = {
     "starttls": ServerStream._step_starttls,
     "sasl": ServerStream._step_sasl,
+    "resume": ServerStream._step_resume,
     "bind": ServerStream._step_bind,
     "session": ServerStream._step_session,
 }

@@ -1,8 +1,10 @@
 """The steps of a login as a table: what each stream feature needs, forbids and gives (RFC 6120, 4.3).
 
 Both roles live from it: a client takes the first row that is usable, a server advertises the usable rows and
-refuses the others. A further one (SASL2, stream management, compression …) is a row here and a function in
-`login` and `accept`.
+refuses the others. A further one is a row here and a function in `login` and `accept`; that of the client says
+what it has achieved: nothing, what the row gives, or more. So there is room for SASL2 (XEP-0388: a row before
+"sasl", which it forbids by giving AUTHENTICATED), within which Bind2 (XEP-0386) and stream management are
+negotiated at once: its function then returns BOUND and MANAGED, too. FAST (XEP-0484) is a mechanism of SASL2.
 """
 
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ class State(Flag):
     AUTHENTICATED = auto()
     BOUND = auto()  # there is a full address
     SESSION = auto()  # the server has answered the session iq (RFC 3921, 3)
+    MANAGED = auto()  # stanzas are counted and acknowledged (XEP-0198)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,15 @@ class Feature:
         return self.needs in state and not self.forbids & state
 
 
+_RESUMED: Final = State.BOUND | State.SESSION | State.MANAGED
 # In the order in which a client takes them.
 FEATURES: Final = (
     Feature("starttls", ns.TLS, "starttls", State.NOTHING, State.SECURE | State.AUTHENTICATED, State.SECURE, True),
     Feature("sasl", ns.SASL, "mechanisms", State.NOTHING, State.AUTHENTICATED, State.AUTHENTICATED, True),
+    Feature("resume", ns.SM, "sm", State.AUTHENTICATED, State.BOUND, _RESUMED, False),
     Feature("bind", ns.BIND, "bind", State.AUTHENTICATED, State.BOUND, State.BOUND, False),
     Feature("session", ns.SESSION, "session", State.BOUND, State.SESSION, State.SESSION, False),
+    Feature("enable", ns.SM, "sm", State.BOUND, State.MANAGED, State.MANAGED, False),
 )
 
 

@@ -9,8 +9,9 @@ from amoc.xmpp.core.conditions import SASL_ERRORS, STANZA_ERRORS, STREAM_ERRORS
 from amoc.xmpp.core.effects import Ready
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.escape import escape
-from amoc.xmpp.core.features import FEATURES
+from amoc.xmpp.core.features import FEATURES, State
 from amoc.xmpp.core.framing import DOCUMENT, Framing
+from amoc.xmpp.core.management import Management
 from amoc.xmpp.core.parser import MAX_STANZA_SIZE, StreamHeader
 from amoc.xmpp.core.sasl import STRENGTH, SaslFailure, client_mechanism, decode, encode
 from amoc.xmpp.core.stream import Incoming, Negotiation, Stream
@@ -37,9 +38,12 @@ class Login:
 
 
 class ClientStream(Stream):
-    """A stream that logs in as `login` says; `jid` is the full address once it is bound."""
+    """A stream that logs in as `login` says; `jid` is the full address once it is bound.
 
-    __slots__ = ("_login", "jid")
+    With `management` the session is a managed one (XEP-0198), and that of before is resumed if there is one.
+    """
+
+    __slots__ = ("_login", "_management", "jid")
 
     def __init__(
         self,
@@ -48,9 +52,11 @@ class ClientStream(Stream):
         framing: Framing = DOCUMENT,
         *,
         secure: bool = False,
+        management: Management | None = None,
     ) -> None:
         super().__init__(max_stanza_size, framing, secure=secure)
         self._login = login
+        self._management = management
         self.jid = ""
 
     def _negotiate(self) -> Negotiation:
@@ -61,9 +67,10 @@ class ClientStream(Stream):
                     continue
                 self.step = feature.name
                 offer = features.find(feature.element, feature.ns)
-                if not (yield from _STEPS[feature.name](self, offer)):
+                achieved = yield from _STEPS[feature.name](self, offer)
+                if not achieved:
                     continue
-                self.state |= feature.gives
+                self.state |= achieved
                 self.ended(self.step)
                 if feature.restarts:
                     break
@@ -103,18 +110,18 @@ class ClientStream(Stream):
             return ConnectFailed(self.step, "the server refused", said, cause=_known(error.condition, STANZA_ERRORS))
         return ConnectFailed(self.step, "the server closed the stream", cause="closed")
 
-    # -- the steps: each is given the server's offer, and says whether the feature was negotiated ------
+    # -- the steps: each is given the server's offer, and says what it has achieved, if anything ------
 
-    def _step_starttls(self, offer: Element | None) -> Generator[None, Incoming, bool]:
+    def _step_starttls(self, offer: Element | None) -> Generator[None, Incoming, State]:
         if self._login.tls == "never":
             if offer is not None and offer.find("required") is not None:
                 raise ConnectFailed("starttls", "the server requires TLS, but xmpp_tls is never", cause="required")
-            return False
+            return State.NOTHING
         if offer is None:
             if self._login.tls == "required":
                 reason = "xmpp_tls is required, but the server does not offer TLS"
                 raise ConnectFailed("starttls", reason, cause="not-offered")
-            return False
+            return State.NOTHING
         self._write(f"<starttls xmlns='{ns.TLS}'/>")
         answer = yield
         if not isinstance(answer, Element) or (answer.ns, answer.name) != (ns.TLS, "proceed"):
@@ -124,9 +131,9 @@ class ClientStream(Stream):
         self.step = "tls"
         self._start_tls()
         yield  # until it is on
-        return True
+        return State.SECURE
 
-    def _step_sasl(self, offer: Element | None) -> Generator[None, Incoming, bool]:
+    def _step_sasl(self, offer: Element | None) -> Generator[None, Incoming, State]:
         offered = [] if offer is None else [item.text.strip() for item in offer.find_all("mechanism", ns.SASL)]
         name = self._choose(offered)
         try:
@@ -158,7 +165,7 @@ class ClientStream(Stream):
             cause = "unproved" if failure.condition == "not-authorized" else "nonsense"
             raise AuthFailed(f"{name}: {failure.text}", mechanism=name, cause=cause) from None
         self._restart()
-        return True
+        return State.AUTHENTICATED
 
     def _choose(self, offered: list[str]) -> str:
         wanted = self._login.sasl
@@ -174,7 +181,7 @@ class ClientStream(Stream):
         reason = f"no mechanism in common: the server offers {listed}, we know {' '.join(STRENGTH)}"
         raise AuthFailed(reason, cause="not-offered")
 
-    def _step_bind(self, offer: Element | None) -> Generator[None, Incoming, bool]:
+    def _step_bind(self, offer: Element | None) -> Generator[None, Incoming, State]:
         if offer is None:
             raise ConnectFailed("bind", "the server does not offer to bind a resource", cause="not-offered")
         resource = self._login.resource
@@ -185,14 +192,62 @@ class ClientStream(Stream):
         if "@" not in jid or "/" not in jid:
             raise ConnectFailed("bind", f"the server bound no full address, but {jid!r}", cause="nonsense")
         self.jid = jid
-        return True
+        return State.BOUND
 
-    def _step_session(self, offer: Element | None) -> Generator[None, Incoming, bool]:
+    def _step_session(self, offer: Element | None) -> Generator[None, Incoming, State]:
         # offered without <optional/> the server answers nothing before it (MongooseIM)
         if offer is None or offer.find("optional") is not None:
-            return False
+            return State.NOTHING
         yield from self._ask("session", f"<session xmlns='{ns.SESSION}'/>")
-        return True
+        return State.SESSION
+
+    def _step_resume(self, offer: Element | None) -> Generator[None, Incoming, State]:
+        management = self._management
+        if management is None or not management.ident or offer is None:
+            return State.NOTHING
+        previd, h = escape(management.ident), management.handled
+        self._write(f"<resume xmlns='{ns.SM}' previd='{previd}' h='{h}'/>")
+        answer = yield
+        if not isinstance(answer, Element) or answer.ns != ns.SM or answer.name not in ("resumed", "failed"):
+            raise ConnectFailed("resume", "the server answers neither yes nor no", _brief(answer), cause="nonsense")
+        if answer.name == "resumed":
+            management.resumed_at(answer.get("h"))
+            self.jid = management.jid
+            return State.BOUND | State.SESSION | State.MANAGED
+        if answer.get("h") is not None:
+            management.acknowledge(answer.get("h"))
+        management.forget()
+        self.ended("resume")
+        return State.NOTHING
+
+    def _step_enable(self, offer: Element | None) -> Generator[None, Incoming, State]:
+        management = self._management
+        if management is None:
+            return State.NOTHING
+        if offer is None:
+            reason = "xmpp_stream_management is not off, but the server does not offer it"
+            raise ConnectFailed("enable", reason, cause="not-offered")
+        resume = " resume='true'" if management.resume else ""
+        self._write(f"<enable xmlns='{ns.SM}'{resume}/>")
+        while True:
+            answer = yield
+            if isinstance(answer, Element) and answer.ns == ns.CLIENT:
+                self._effects.append(answer)
+                continue
+            if not isinstance(answer, Element) or answer.ns != ns.SM or answer.name not in ("enabled", "failed"):
+                raise ConnectFailed("enable", "the server answers neither yes nor no", _brief(answer), cause="nonsense")
+            break
+        if answer.name == "failed":
+            condition = next((child.name for child in answer), "")
+            cause = _known(condition, STANZA_ERRORS)
+            raise ConnectFailed("enable", "the server refused stream management", condition, cause=cause)
+        ident = answer.get("id", "") if answer.get("resume") in ("true", "1") else ""
+        if management.resume and not ident:
+            reason = "xmpp_stream_management is resume, but the server does not let sessions be resumed"
+            raise ConnectFailed("enable", reason, cause="not-offered")
+        timeout = answer.get("max", "")
+        management.enabled(ident, int(timeout) if timeout.isascii() and timeout.isdigit() else None, self.jid)
+        return State.MANAGED
 
     def _ask(self, ident: str, payload: str) -> Generator[None, Incoming, Element]:
         """Send an iq set to the server, return its result; other stanzas pass by. Raises IqError."""
@@ -209,11 +264,13 @@ class ClientStream(Stream):
                 return answer
 
 
-_STEPS: Final[dict[str, Callable[[ClientStream, Element | None], Generator[None, Incoming, bool]]]] = {
+_STEPS: Final[dict[str, Callable[[ClientStream, Element | None], Generator[None, Incoming, State]]]] = {
     "starttls": ClientStream._step_starttls,
     "sasl": ClientStream._step_sasl,
+    "resume": ClientStream._step_resume,
     "bind": ClientStream._step_bind,
     "session": ClientStream._step_session,
+    "enable": ClientStream._step_enable,
 }
 
 

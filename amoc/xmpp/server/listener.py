@@ -5,12 +5,15 @@ import ssl
 from collections.abc import Callable
 from typing import Literal
 
+from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.accept import Policy, ServerStream
 from amoc.xmpp.core.element import Element
+from amoc.xmpp.core.management import Management
 from amoc.xmpp.core.parser import MAX_STANZA_SIZE
 from amoc.xmpp.core.sasl import STRENGTH
 from amoc.xmpp.core.stream import stream_error
-from amoc.xmpp.errors import SendOverflow, XmppError
+from amoc.xmpp.errors import SendOverflow, StreamError, XmppError
+from amoc.xmpp.server.managed import RESUME_TIMEOUT, Managed
 from amoc.xmpp.server.router import Counters, Router
 from amoc.xmpp.transport.tcp import TcpConnection
 
@@ -22,8 +25,11 @@ _TLS_TIMEOUT = 30.0  # seconds for a handshake
 class EmbeddedServer:
     """A running server. `port` is where it listens; `counters` and `sessions` say what happens."""
 
-    def __init__(self, policy: Policy, context: ssl.SSLContext | None, max_stanza_size: int) -> None:
+    def __init__(
+        self, policy: Policy, context: ssl.SSLContext | None, max_stanza_size: int, managed: Managed | None = None
+    ) -> None:
         self.policy = policy
+        self.managed = managed
         self.router = Router(policy.domain)
         self.host = ""
         self.port = 0
@@ -60,6 +66,8 @@ class EmbeddedServer:
             task.cancel()
         for link in list(self._links):
             link.stop()
+        if self.managed is not None:
+            self.managed.close()
         await asyncio.gather(*self._handshakes, return_exceptions=True)
 
     async def __aenter__(self) -> "EmbeddedServer":
@@ -103,19 +111,29 @@ class EmbeddedServer:
 class _Link:
     """One client's connection, and its session once it has bound an address."""
 
-    __slots__ = ("_server", "_stream", "available", "connection", "jid")
+    __slots__ = ("_server", "_stream", "available", "connection", "jid", "management")
 
     def __init__(self, server: EmbeddedServer) -> None:
         self._server = server
         self._stream = ServerStream(server.policy, server._max)
         self.jid = ""
         self.available: Element | None = None
+        self.management: Management | None = None
         self.connection = TcpConnection(self._stream, self)
 
     def deliver(self, stanza: Element) -> None:
         """Send the stanza to the client, to whom it is addressed now."""
+        data = stanza.encode()
+        management = self.management
         try:
-            self.connection.send(stanza.encode())
+            if management is None:
+                self.connection.send(data)
+                return
+            management.room(data)
+            if management.active:
+                self.connection.send(data)
+            if management.sent(data) and management.active:
+                self.connection.send(management.ask())
         except SendOverflow:
             self.stop(stream_error("resource-constraint", "the client does not read"))
 
@@ -135,14 +153,30 @@ class _Link:
         """Route what an authenticated client sends."""
         if self.jid:
             if stanza.name in ("message", "presence", "iq") and stanza.ns == "jabber:client":
+                if self.management is not None and self.management.received():
+                    self.connection.send(self.management.answer())
                 self._server.router.route(self, stanza)
+            elif stanza.ns == ns.SM and self._server.managed is not None:
+                self._control(self._server.managed, stanza)
             else:
                 self.stop(stream_error("unsupported-stanza-type"))
 
     def on_ready(self, jid: str) -> None:
-        """The client has bound its address."""
+        """The client has bound its address, or goes on with a session of before."""
         self.jid = jid
-        self._server.router.add(self)
+        resumed, managed = self._stream.resumed, self._server.managed
+        if resumed is None or managed is None:
+            self._server.router.add(self)
+            return
+        old = managed.resume(self, resumed)
+        assert isinstance(old, _Link)  # the registry is ours
+        self._server.router.hand_over(old, self)
+        old.jid = ""
+        old.stop()
+        for data in resumed.unacknowledged():
+            self.connection.send(data)
+        if resumed:
+            self.connection.send(resumed.ask())
 
     def on_start_tls(self) -> None:
         """The client wants TLS."""
@@ -153,11 +187,35 @@ class _Link:
         self._leave()
 
     def on_lost(self, error: Exception | None) -> None:
-        """The connection is gone."""
+        """The connection is gone; a session that can be resumed stays."""
+        if self.jid and self._server.managed is not None and self._server.managed.suspend(self):
+            self._server.forget(self)
+        else:
+            self._leave()
+
+    def expire(self) -> None:
+        """Nobody has resumed the session."""
         self._leave()
+
+    def _control(self, managed: Managed, element: Element) -> None:
+        """Take an element of stream management."""
+        try:
+            if element.name == "enable":
+                answer = managed.enable(self, element)
+            elif self.management is None:
+                raise StreamError("unsupported-stanza-type", "stream management is not enabled", ours=True)
+            else:
+                answer = self.management.control(element)
+        except StreamError as error:
+            self.stop(stream_error(error.condition, error.text))
+        else:
+            if answer:
+                self.connection.send(answer)
 
     def _leave(self) -> None:
         self._server.forget(self)
+        if self.management is not None and self._server.managed is not None:
+            self._server.managed.end(self)
         if self.jid:
             self._server.router.remove(self)
             self.jid = ""
@@ -173,14 +231,18 @@ async def serve(
     password: Callable[[str], str | None] | None = None,
     mechanisms: tuple[str, ...] = STRENGTH,
     strict: bool = False,
+    management: bool = True,
+    resume_timeout: float = RESUME_TIMEOUT,
     max_stanza_size: int = MAX_STANZA_SIZE,
 ) -> EmbeddedServer:
     """Start an embedded server; port 0 takes a free one. Raises OSError when it cannot listen.
 
     `tls` offers STARTTLS, or demands it, with `context` or a new self-signed certificate for `domain`.
     `password(username)` makes SCRAM possible and logins fail; without it anybody may come in, by PLAIN.
-    `strict` behaves like MongooseIM: the session iq is demanded, and nothing is answered before it.
+    `strict` behaves like MongooseIM: the session iq is demanded, and nothing is answered before it. `management`
+    offers XEP-0198; a session whose connection is lost can be resumed within `resume_timeout` seconds.
     """
+    managed = Managed(resume_timeout) if management else None
     if tls is not None and context is None:
         from amoc.xmpp.server.certificate import server_context
 
@@ -192,7 +254,8 @@ async def serve(
         mechanisms=mechanisms,
         password=password,
         strict=strict,
+        suspended=managed,
     )
-    server = EmbeddedServer(policy, context, max_stanza_size)
+    server = EmbeddedServer(policy, context, max_stanza_size, managed)
     await server.listen(host, port)
     return server

@@ -62,6 +62,11 @@ class Router:
             self._gone(old)
             old.replaced()
 
+    def hand_over(self, old: Session, new: Session) -> None:
+        """A session goes on over another connection: nobody but the two notices."""
+        new.available = old.available
+        self._accounts[bare(new.jid)][new.jid] = new
+
     def remove(self, session: Session) -> None:
         """A session has ended."""
         sessions = self._accounts.get(bare(session.jid), {})
