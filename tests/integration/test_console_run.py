@@ -27,6 +27,20 @@ async def start(user_id):
             pass
 '''
 
+TIDY = '''"""Users that say goodbye."""
+
+import asyncio
+
+from amoc import metrics
+
+
+async def start(user_id):
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        metrics.increment("goodbyes")
+'''
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Workplace]:
@@ -111,6 +125,22 @@ def test_one_interrupt_ends_gently(place: Workplace) -> None:
     assert process.returncode == 130, output
     assert "ending the test; Ctrl+C again does not wait for the users" in output
     assert result(place)["run"]["reason"] == "interrupted"
+
+
+def test_an_interrupt_at_a_terminal_reaches_the_users_as_an_end(place: Workplace) -> None:
+    """The terminal sends Ctrl+C to the workers too."""
+    place.scenario("tidy", TIDY)
+    terminal = place.terminal("run", "tidy", "--users", "4", "--workers", "2", "--interarrival", "1")
+    terminal.expect("4 of 4 users started")
+    terminal.ctrl_c()
+    assert terminal.ended() == 130
+    assert "Traceback" not in terminal.text
+    assert "died" not in terminal.text
+    assert "tidy  finished after" in terminal.text
+    kept = result(place)
+    assert kept["totals"]["goodbyes"] == 4
+    assert kept["run"]["reason"] == "interrupted"
+    assert kept["errors"] == []
 
 
 def test_two_interrupts_end_at_once(place: Workplace) -> None:

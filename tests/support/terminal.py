@@ -185,10 +185,15 @@ class Workplace:
         """Write a scenario."""
         (self.folder / "scenarios" / f"{name}.py").write_text(text)
 
-    def shell(self, *arguments: str) -> Shell:
-        """Open a shell; it shows its first prompt."""
+    def terminal(self, *arguments: str) -> Shell:
+        """Run a command in a terminal."""
         shell = Shell(list(arguments), self.folder, self.environment)
         self._shells.append(shell)
+        return shell
+
+    def shell(self, *arguments: str) -> Shell:
+        """Open a shell; it shows its first prompt."""
+        shell = self.terminal(*arguments)
         shell.prompt()
         return shell
 
