@@ -535,7 +535,8 @@ class NodeState:
 
     def _fold(self, worker: _Worker) -> None:
         """Keep the counts of a worker that is gone; what its users were doing is over."""
-        tally, base = worker.tally, self._base
+        # A user whose end was not reported starts again, except when nobody starts any more.
+        tally, base = worker.shown if self._stopping else worker.tally, self._base
         for name in CUMULATIVE:
             setattr(base, name, getattr(base, name) + getattr(tally, name))
         if self._stopping:
