@@ -25,6 +25,7 @@ BOUNCED = ROUNDS * 10
 SENT = ROUNDS * (USERS * 8 - 10)  # users 1 to 4 have fewer than 8 neighbours
 # Users 10, 20, … 190 are written to by 8 neighbours, user 200 by 4.
 MEASURED = ROUNDS * (19 * 8 + 4)
+IN_TIME = 1e6  # µs for a login: much less than `settle`
 
 
 def test_the_server_counts_what_amoc_counts(server: Server, tmp_path: Path) -> None:
@@ -118,11 +119,16 @@ def compare(outcome: dict[str, Any], server: Server, before: Any) -> None:
     assert totals["amoc.counters.connections"] == seen.opened == seen.closed == USERS
     assert totals.get("amoc.counters.connection_failures", 0) == 0
     assert totals["messages_sent"] == seen.messages_in == SENT
-    assert totals["messages_received"] == seen.messages_out == SENT - BOUNCED
-    assert totals["messages_bounced"] == seen.errors_out == BOUNCED
-    assert outcome["metrics"]["amoc.times.connection"]["count"] == USERS
-    assert outcome["metrics"]["message_ttd"]["count"] == MEASURED
+    assert totals["messages_received"] == seen.messages_out
+    assert totals["messages_bounced"] == seen.errors_out
     assert server.sessions() == []
+    logins, delivered = (outcome["metrics"][name] for name in ("amoc.times.connection", "message_ttd"))
+    assert logins["count"] == USERS
+    assert 0 < delivered["count"] <= MEASURED
+    if logins["max"] < IN_TIME:  # on a busy machine some come so late that messages for them bounce, or are stored
+        assert seen.messages_out == SENT - BOUNCED
+        assert seen.errors_out == BOUNCED
+        assert delivered["count"] == MEASURED
 
 
 async def counter(context: Context, name: str) -> int:

@@ -14,7 +14,7 @@ from amoc.xmpp.server import EmbeddedServer, serve
 
 Load = Callable[..., Scenario]
 
-QUICK = {"settle": 0.2, "rounds": 3, "pause": 0.05, "linger": 0.2}
+QUICK = {"settle": 1.0, "rounds": 3, "pause": 0.05, "linger": 0.5}
 
 
 async def run(scenario: Scenario, users: range) -> None:
