@@ -7,9 +7,9 @@ import argparse
 import os
 import platform
 
-from bench import arrival, memory, metrics
+from bench import arrival, memory, metrics, xmpp
 
-BENCHMARKS = {"memory": memory, "arrival": arrival, "metrics": metrics}
+BENCHMARKS = {"memory": memory, "arrival": arrival, "metrics": metrics, "xmpp": xmpp}
 
 
 def main() -> None:

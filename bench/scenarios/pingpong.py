@@ -1,0 +1,93 @@
+"""Pairs of users who answer each other as fast as they can: what a login and a message cost.
+
+The user with the odd place in its pair sends first; each sends again when it has received, until it has received
+`messages`. All of a worker's users wait until `users` of them have logged in, and `idle` seconds more.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from amoc import config, metrics
+from amoc.config import Setting
+from amoc.xmpp import Client, Element, connect
+
+SETTINGS = [
+    Setting("prefix", str, "user_", "user names are this and the user's id"),
+    Setting("users", int, 2, "how many users this worker has"),
+    Setting("messages", int, 0, "how many messages each user receives"),
+    Setting("idle", float, 0.0, "seconds between the last login and the first message"),
+    Setting("by_handler", bool, False, "take messages by a handler instead of awaiting each"),
+    Setting("tls", str, "never", "xmpp_tls"),
+    Setting("sasl", str, "PLAIN", "xmpp_sasl"),
+]
+BODY = "a line of text as people write it to each other"
+
+
+@dataclass
+class Gate:
+    """Opens when everybody has come and the pause is over."""
+
+    users: int
+    idle: float
+    come: int = 0
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def enter(self) -> None:
+        """One more is here."""
+        self.come += 1
+        if self.come == self.users:
+            asyncio.get_running_loop().call_later(self.idle, self.opened.set)
+
+
+def init() -> Gate:
+    """The gate of this worker."""
+    return Gate(config.get("users"), config.get("idle"))
+
+
+async def start(user_id: int, gate: Gate) -> None:
+    """Log in, wait for the others, play."""
+    name = config.get("prefix")
+    peer_id = user_id + 1 if user_id % 2 else user_id - 1
+    peer = f"{name}{peer_id}@{config.get('xmpp_domain')}/res1"
+    async with connect(user_id, username=name + "{id}", tls=config.get("tls"), sasl=config.get("sasl")) as client:
+        client.ignore("presence")
+        client.send_presence()
+        gate.enter()
+        await gate.opened.wait()
+        messages = config.get("messages")
+        if messages:
+            play = by_handler if config.get("by_handler") else by_receive
+            await play(client, peer, messages, first=bool(user_id % 2))
+
+
+async def by_receive(client: Client, peer: str, messages: int, first: bool) -> None:
+    """The style of most scenarios: await each message."""
+    received = metrics.counter("received")
+    if first:
+        client.send_message(peer, BODY)
+    for number in range(1, messages + 1):
+        await client.receive("message")
+        received.increment()
+        if not first or number < messages:
+            client.send_message(peer, BODY)
+
+
+async def by_handler(client: Client, peer: str, messages: int, first: bool) -> None:
+    """The cheapest style: a function that the parser calls."""
+    received = metrics.counter("received")
+    done = asyncio.Event()
+    number = 0
+
+    def got(_: Element) -> None:
+        nonlocal number
+        number += 1
+        received.increment()
+        if not first or number < messages:
+            client.send_message(peer, BODY)
+        if number == messages:
+            done.set()
+
+    client.on("message", got)
+    if first:
+        client.send_message(peer, BODY)
+    await done.wait()
