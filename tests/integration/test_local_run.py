@@ -221,22 +221,20 @@ async def test_two_consoles_do_and_stop_at_once(tmp_path: Path) -> None:
         await node.until_users(running=2, wanted=2)
 
 
-@pytest.mark.parametrize("after", [0.0, 0.05, 0.4, 0.8, 1.2])
-async def test_stop_while_a_test_begins(tmp_path: Path, after: float) -> None:
-    """During the check, the workers' start, setup or init; the moments are only likely, the outcome is not."""
-    slow = "import asyncio\nasync def setup():\n    await asyncio.sleep(0.3)\n" + IDLE
-    async with local(tmp_path, {"idle": slow}) as node:
-        starting = asyncio.ensure_future(node.do("idle", 1, 5))
-        await asyncio.sleep(after)
-        while (await node.op("local.status"))["state"] == "idle":
-            await asyncio.sleep(0)
+@pytest.mark.parametrize("phase", ["check", "setup", "init"])
+async def test_stop_while_a_test_begins(tmp_path: Path, phase: str) -> None:
+    slow = "".join(f"import asyncio\nasync def {name}():\n    await asyncio.sleep(2)\n" for name in ("setup", "init"))
+    async with local(tmp_path, {"slow": "import time\ntime.sleep(0.3)\n" + slow + IDLE, "idle": IDLE}) as node:
+        starting = asyncio.ensure_future(node.do("slow", 1, 5))
+        master = node.context.master
+        async with asyncio.timeout(15):
+            while master.preparing is None or (phase != "check" and master.state.desired.phase != phase):
+                await asyncio.sleep(0.01)
         await node.op("local.stop")
-        reply = (await asyncio.gather(starting, return_exceptions=True))[0]
-        assert isinstance(reply, Failed | dict), reply
-        if isinstance(reply, Failed):
-            assert "stopped" in str(reply)
+        with pytest.raises(Failed, match="stopped"):
+            await starting
         status = await node.op("local.status")
-        assert status["state"] in ("idle", "finished")
+        assert status["state"] == ("idle" if phase == "check" else "finished")
         assert await node.pids() == []
         await node.do("idle", 1, 3)
         await node.until_users(running=3, wanted=3)
