@@ -22,9 +22,10 @@ storage = "memory"
 ssl = { key = "$key", certificate = "$certificate" }
 modules_enabled = {
   "amoc_counter", "roster", "saslauth", "tls", "disco", "presence", "message", "iq", "c2s", "ping", "time", "version",
-  "adhoc", "admin_adhoc", "blocklist", "carbons", "csi_simple", "pep", "private", "uptime", "vcard_legacy",
+  "adhoc", "admin_adhoc", "blocklist", "carbons", "csi_simple", "mam", "pep", "private", "uptime", "vcard_legacy",
 }
 admins = { "admin@localhost" }
+default_archive_policy = false -- who wants an archive says so
 modules_disabled = { "s2s", "limits" }
 VirtualHost "localhost"
   authentication = "insecure"
@@ -32,6 +33,10 @@ VirtualHost "localhost"
   insecure_open_authentication = "Yes please, I know what I'm doing!"
 VirtualHost "scram.local"
   authentication = "internal_hashed"
+  modules_enabled = { "register" }
+  allow_registration = true
+Component "conference.localhost" "muc"
+  modules_enabled = { "muc_mam" }
 Component "pubsub.localhost" "pubsub"
   admins = { "user_1@localhost", "user_3@localhost", "user_5@localhost" } -- who may create nodes
 Component "upload.localhost" "http_file_share"
