@@ -5,11 +5,12 @@ Runs in every worker process. May import: scenario, throttle, coordinator, metri
 
 from amoc.scenario import Source
 from amoc.users.arrival import Arrival, Leg
-from amoc.users.crowd import Crowd, Tally
+from amoc.users.crowd import LATENESS, Crowd, Tally
 from amoc.users.errors import ErrorLog, Failure, one_line, traceback_text, well_formed
 from amoc.users.session import Session, setup_data
 
 __all__ = [
+    "LATENESS",
     "Arrival",
     "Crowd",
     "ErrorLog",

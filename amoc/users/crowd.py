@@ -23,8 +23,9 @@ from amoc.users.arrival import EARLY, Arrival, Leg
 from amoc.users.errors import ErrorLog
 from amoc.users.threads import ThreadRun
 
-__all__ = ["Crowd", "Tally"]
+__all__ = ["LATENESS", "Crowd", "Tally"]
 
+LATENESS = "amoc.times.start_lateness"  # histogram: µs from a user's deadline to its start
 # Seconds after the first cancel at which a user is cancelled again, and given up: forced removal is to be over in 2 s.
 CANCEL_AGAIN = (1.0, 1.5)
 GIVE_UP = 1.9
@@ -127,8 +128,7 @@ class Crowd:
         self._dying: dict[User, tuple[float, int]] = {}
         self._reaper: asyncio.TimerHandle | None = None
         self._stopping = False
-        self._latest = 0.0
-        self._late = metrics.histogram("amoc.times.start_lateness")
+        self._late = metrics.histogram(LATENESS)
         self._size = metrics.gauge("amoc.users")
 
     def __len__(self) -> int:
@@ -153,11 +153,6 @@ class Crowd:
         tally.running = len(self._users) - tally.waiting - tally.leaving
         self._size.set(len(self._users))
         return tally
-
-    def take_late_ms(self) -> float:
-        """The longest lateness of a user start since the last call, in milliseconds."""
-        late, self._latest = self._latest, 0.0
-        return round(late * 1000, 2)
 
     def take_ended(self) -> list[int]:
         """The ids whose life ended since the last call."""
@@ -314,9 +309,7 @@ class Crowd:
     def _start_due(self) -> None:
         self._timer = None
         for user_id, deadline in self._arrival.due(monotonic(), START_BATCH):
-            late = max(0.0, monotonic() - deadline)
-            self._latest = max(self._latest, late)
-            self._late.record(late * 1e6)
+            self._late.record(max(0.0, monotonic() - deadline) * 1e6)
             user = User(self, user_id)
             self._users[user_id] = user
             self._run(user)

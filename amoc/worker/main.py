@@ -20,7 +20,7 @@ import uvloop
 from amoc import metrics
 from amoc.control import Event, compress
 from amoc.errors import AmocError, Failed
-from amoc.users import Crowd, Session, one_line, traceback_text, well_formed
+from amoc.users import LATENESS, Crowd, Session, one_line, traceback_text, well_formed
 from amoc.worker import messages
 from amoc.worker.framing import FramedPipe
 from amoc.worker.logs import LogLines, PrintedLines
@@ -185,17 +185,20 @@ class Worker:
         crowd = self._crowd()
         if crowd is None:
             return
+        tally = crowd.tally()
+        delta = metrics.current().flush()
+        lateness = delta.histograms.get(LATENESS)
         self._send(
             messages.Report(
-                tally=crowd.tally(),
+                tally=tally,
                 ended=compress(crowd.take_ended()),
                 dropped=dropped or {},
-                metrics=messages.encode(metrics.current().flush()),
+                metrics=messages.encode(delta),
                 failures=crowd.errors.take(),
                 cpu=self._cpu_percent(),
                 rss=_resident(),
                 lag_ms=round(self._watchdog.take_lag() * 1000, 1),
-                late_ms=crowd.take_late_ms(),
+                late_ms=round(lateness.points()["99"] / 1000, 2) if lateness is not None else 0.0,
             )
         )
 

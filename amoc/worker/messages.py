@@ -105,7 +105,7 @@ class Report(FromWorker, tag="report"):
     `ended` and `dropped` (by the number of the `Drop`, how many users were there to be removed) say what is new
     in `tally`; all of it comes in one message, so that a worker that dies has said all of it or nothing.
     `cpu` is in percent of a core since the last report, `rss` in bytes, `lag_ms` the longest the loop was held up,
-    `late_ms` the longest that a user started after its deadline.
+    `late_ms` the 99th percentile of how late users started since then.
     """
 
     tally: Tally
