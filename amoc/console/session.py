@@ -115,7 +115,8 @@ class Guest(Session):
 
     def _lost(self, farewell: str | None) -> None:
         if not self._leaving:
-            how = farewell or f"it left without a word (killed?), {self._loss()}"
+            loss = self._loss()
+            how = farewell or f"it left without a word (killed?), {loss}"
             self._say(f"the node (pid {self.pid}) is gone: {how}; {self.remedy}", "ERROR")
 
 
@@ -152,14 +153,14 @@ class Owner(Session):
     def _lost(self, child: Child, farewell: str | None) -> None:
         if self._leaving:
             return
-        pid = child.process.pid
+        pid, loss = child.process.pid, self._loss()
         if not _ended(child, END_TIMEOUT):
             self._say(f"the node (pid {pid}) hung up: {farewell}; {self.remedy}", "ERROR")
             return
         if child.process.returncode == 0:
             self._say(f"the node (pid {pid}) has ended: {farewell}; the next call starts another", "WARNING")
             return
-        how = f"the node (pid {pid}) {how_ended(child.process.returncode)}, {self._loss()}"
+        how = f"the node (pid {pid}) {how_ended(child.process.returncode)}, {loss}"
         if time.monotonic() - self._born < MIN_LIFE:
             self._say(f"{how}; it was young, so only the next call starts another", "ERROR")
             return

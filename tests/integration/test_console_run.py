@@ -148,8 +148,7 @@ def test_two_interrupts_end_at_once(place: Workplace) -> None:
     process = _running(place, "run", "stubborn", "--users", "2", "--workers", "1")
     workers = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
-    assert process.stdout is not None
-    until(lambda: "ending the test" in process.stdout.readline(), "the first signal to be seen")  # type: ignore[union-attr]
+    _read_until(process, "ending the test")
     asked = time.monotonic()
     process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=30)[0]
@@ -159,22 +158,39 @@ def test_two_interrupts_end_at_once(place: Workplace) -> None:
     until(lambda: gone(workers), "the workers to end")
 
 
+def test_three_interrupts_leave_whatever_hangs(place: Workplace) -> None:
+    place.scenario("hung", STUBBORN + "\n\ndef terminate():\n    import time\n\n    time.sleep(600)\n")
+    process = _running(place, "run", "hung", "--users", "2", "--workers", "1")
+    workers = psutil.Process(process.pid).children(recursive=True)
+    for word in ("ending the test", "ending at once"):
+        process.send_signal(signal.SIGINT)
+        _read_until(process, word)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    until(lambda: gone(workers), "the workers to end")
+
+
 def _running(place: Workplace, *arguments: str) -> subprocess.Popen[str]:
     """A run whose users have started."""
     process = place.popen(*arguments)
+    _read_until(process, "running: ")
+    return process
+
+
+def _read_until(process: subprocess.Popen[str], text: str) -> None:
+    """Read the process's lines up to one that has `text`."""
     assert process.stdout is not None
     seen: list[str] = []
-    while "running: " not in (line := process.stdout.readline()):
-        assert line, f"ended early: {seen}"
+    while text not in (line := process.stdout.readline()):
+        assert line, f"ended without {text!r}: {seen}"
         seen.append(line)
-    return process
 
 
 def test_an_interrupt_before_the_first_user(place: Workplace) -> None:
     place.scenario("slow", "import time\n\ndef init():\n    time.sleep(600)\n\nasync def start(user_id):\n    pass\n")
     process = place.popen("run", "slow", "--users", "2")
-    assert process.stdout is not None
-    until(lambda: "slow starts on local" in process.stdout.readline(), "the start")  # type: ignore[union-attr]
+    _read_until(process, "slow starts on local")
     process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 130, output
