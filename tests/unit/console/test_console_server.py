@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import os
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -280,6 +282,28 @@ async def test_too_many_consoles_are_refused(served: Server, path: Path) -> None
     await asyncio.to_thread(one_more)
     for raw in consoles:
         await raw.close()
+
+
+async def test_another_user_is_refused_whatever_the_files_mode_is(
+    served: Server, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    path.chmod(0o666)
+    mine = os.geteuid()
+    if mine == 0:
+        os.seteuid(65534)
+    else:  # only root can be somebody else; so the node is
+        monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+    try:
+        peer = socket.socket(socket.AF_UNIX)
+        peer.connect(path.name)
+    finally:
+        os.seteuid(mine)
+    raw = Raw(*await asyncio.open_unix_connection(sock=peer))
+    assert re.fullmatch(r"user \d+ may not control this node", (await raw.read())["bye"])
+    assert await raw.read() == {}
+    await raw.close()
 
 
 async def test_the_end_of_the_node_is_told(node: Node, path: Path, tmp_path: Path) -> None:
