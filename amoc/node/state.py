@@ -12,9 +12,6 @@ A worker goes through these steps; each but `ready` and `done` has a deadline:
 A worker that dies before the node is ready fails the run. One that dies later is replaced under its own
 index, and its users start again under their own ids at the worker's own pace; after `MOST_CRASHES` deaths
 within `CRASH_WINDOW` it is given up, and its users are counted as failed.
-
-What a dead worker counted is what its reports said; whose end no report told starts again, except for those
-who were to be removed: they count as removed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,12 +19,12 @@ from typing import Any
 
 import msgspec
 
-from amoc.control import PHASES, Counts, Desired, ErrorCount, IdRange, IdSet, Run, WorkerFigures, compress
+from amoc.control import PHASES, Counts, Desired, ErrorCount, IdRange, Run, WorkerFigures
 from amoc.node.effects import BeatNow, Effect, Emit, FetchSource, Kill, Quit, Send, Spawn
-from amoc.node.plan import NodePlan
+from amoc.node.ledger import Ledger
 from amoc.scenario import Source
 from amoc.worker import WorkerDeath, messages
-from amoc.worker.messages import Leg, Tally
+from amoc.worker.messages import Tally
 
 __all__ = ["NodeState", "Taken"]
 
@@ -40,7 +37,6 @@ CRASH_WINDOW = 60.0
 
 NAMES = {"spawning": "its start", "loading": "loading the scenario", "stop": "ending its users", "quit": "its end"}
 MESSAGE = {"load": "loading"}  # what a worker calls otherwise than its step is called here
-CUMULATIVE = ("finished", "failed", "removed", "stopped", "stuck", "starts")
 
 
 class Taken(msgspec.Struct):
@@ -102,16 +98,10 @@ class NodeState:
         self._error: str | None = None
         self._data: Any = None
         self._workers: dict[int, _Worker] = {}
-        self._plan = NodePlan(self.size, 0.0)
-        self._base = Counts()
-        self._ended = IdSet()
-        self._removed = IdSet()
+        self._ledger = Ledger(self.size, 0.0)
         self._settings: dict[str, Any] = {}
         self._assignments = 0
         self._removals = 0
-        self._drops: dict[int, tuple[set[int], int, list[IdRange]]] = {}
-        self._fresh_ended: list[IdRange] = []
-        self._fresh_dropped: dict[int, int] = {}
         self._fresh_errors: list[ErrorCount] = []
         self._begun: set[str] = set()
         self._seen_errors: set[str] = set()
@@ -140,7 +130,7 @@ class NodeState:
         if self.run is None or source.version != self.run.version or self._source is not None or self._stopping:
             return []
         self._source = source
-        self._plan = NodePlan(self.size, self.desired.interval)
+        self._ledger = Ledger(self.size, self.desired.interval)
         effects: list[Effect] = []
         for index in range(self.size):
             self._workers[index] = worker = _Worker(index)
@@ -231,6 +221,7 @@ class NodeState:
 
     def take(self) -> Taken:
         """What the next beat says."""
+        ended, dropped = self._ledger.take()
         taken = Taken(
             state=self.state,
             run_id=self.run.id if self.run is not None else None,
@@ -239,23 +230,16 @@ class NodeState:
             data=self._data,
             counts=self.counts(),
             workers=[worker.figures for worker in self._workers.values()],
-            ended=self._fresh_ended,
-            dropped=self._fresh_dropped,
+            ended=ended,
+            dropped=dropped,
             errors=self._fresh_errors,
         )
-        self._fresh_ended, self._fresh_dropped, self._fresh_errors = [], {}, []
+        self._fresh_errors = []
         return taken
 
     def counts(self) -> Counts:
-        """Users of this node by what they do. Who is nothing else is planned, so the sum is what was assigned."""
-        counts = msgspec.structs.replace(self._base)
-        for worker in self._workers.values():
-            tally = worker.shown
-            for name in ("running", "waiting", "leaving", *CUMULATIVE):
-                setattr(counts, name, getattr(counts, name) + getattr(tally, name))
-        others = ("running", "waiting", "leaving", "finished", "failed", "removed", "stopped", "stuck")
-        counts.planned = max(0, self._plan.given - sum(getattr(counts, name) for name in others))
-        return counts
+        """Users of this node by what they do; the sum is what was assigned."""
+        return self._ledger.counts(worker.shown for worker in self._workers.values())
 
     # Following the desired state
 
@@ -298,46 +282,25 @@ class NodeState:
         if desired.settings != self._settings:
             self._settings = desired.settings
             effects += [Send(index, messages.Change(self._settings)) for index in ready]
-        stretch = self._plan.repace(desired.interval, now)
+        stretch = self._ledger.plan.repace(desired.interval, now)
         if stretch is not None:
             effects += [Send(index, messages.Repace(*stretch)) for index in ready]
         assigned = desired.assigned.get(self.name, [])
         if len(assigned) > self._assignments:
-            legs = self._plan.assign(assigned[self._assignments :], now)
+            legs = self._ledger.plan.assign(assigned[self._assignments :], now)
             self._assignments = len(assigned)
             effects += [Send(i, messages.Legs(new)) for i, new in legs.items() if i in ready]
-            self._lose_unservable(legs)
+            for index in legs:
+                if self._workers[index].step == "dead":
+                    self._lose(index, f"worker {index} is gone; its users are lost")
             effects.append(BeatNow())
         removals = desired.removed.get(self.name, [])
         for removal in removals[self._removals :]:
-            effects += self._remove(removal.number, removal.ids, removal.force, ready)
+            effects += [Send(index, messages.Drop(removal.number, removal.ids, removal.force)) for index in ready]
+            if self._ledger.remove(removal.number, removal.ids, ready):
+                effects.append(BeatNow())
         self._removals = len(removals)
         return effects
-
-    def _remove(self, number: int, ids: list[IdRange], force: bool, ready: list[int]) -> list[Effect]:
-        # Of a worker that is being replaced: its users only have to not start again.
-        absent = sum(self._forget(i, IdSet(ids)) for i, worker in self._workers.items() if worker.step != "ready")
-        self._removed.update(ids)
-        if not ready:
-            self._fresh_dropped[number] = absent
-            return [BeatNow()]
-        self._drops[number] = (set(ready), absent, ids)
-        return [Send(index, messages.Drop(number, ids, force)) for index in ready]
-
-    def _forget(self, index: int, ids: IdSet) -> int:
-        """How many of the ids are the absent worker's and not ended; they count as removed from now on."""
-        mine = [i for i in self._unended(index) if i in ids]
-        self._base.removed += len(mine)
-        self._end(compress(mine))
-        return len(mine)
-
-    def _unended(self, index: int) -> Iterable[int]:
-        return (i for leg in self._plan.legs(index) for i in leg.ids() if i not in self._ended)
-
-    def _end(self, ids: list[IdRange]) -> None:
-        """The life of these users is over."""
-        self._ended.update(ids)
-        self._fresh_ended += ids
 
     def _follow_stop(self, wanted: str, now: float) -> list[Effect]:
         effects: list[Effect] = []
@@ -381,7 +344,7 @@ class NodeState:
         figures.users = _present(report.tally)
         figures.rss, figures.lag_ms = report.rss, report.lag_ms
         figures.cpu, figures.late_ms = report.cpu, report.late_ms
-        self._end(report.ended)
+        self._ledger.end(report.ended)
         effects: list[Effect] = []
         for f in report.failures:
             self._fresh_errors.append(ErrorCount(*msgspec.structs.astuple(f)))
@@ -390,21 +353,9 @@ class NodeState:
                 text = f"user {f.first_user} failed: {f.text}\n{f.traceback.rstrip()}"
                 effects.append(Emit("error", "ERROR", text, figures.index))
         for number, dropped in report.dropped.items():
-            effects += self._dropped(index, number, dropped)
+            if self._ledger.dropped(index, number, dropped):
+                effects.append(BeatNow())
         return effects
-
-    def _dropped(self, index: int, number: int, count: int) -> list[Effect]:
-        open_drop = self._drops.get(number)
-        if open_drop is None:
-            return []
-        waiting, so_far, ids = open_drop
-        waiting.discard(index)
-        self._drops[number] = (waiting, so_far + count, ids)
-        if waiting:
-            return []
-        del self._drops[number]
-        self._fresh_dropped[number] = so_far + count
-        return [BeatNow()]
 
     def _done(self, index: int, worker: _Worker, step: str, data: Any, now: float) -> list[Effect]:
         match step:
@@ -418,7 +369,7 @@ class NodeState:
             case "init":
                 self._step(worker, "ready", now)
                 if self._reached("init"):
-                    legs = self._plan.restart(index, now, self._gone)
+                    legs = self._ledger.restart(index, now)
                     return [Send(index, messages.Change(self._settings)), Send(index, messages.Legs(legs))]
             case "stop":
                 return self._order([index], "terminate", now)
@@ -440,20 +391,14 @@ class NodeState:
     # Workers that die
 
     def _replace(self, index: int, worker: _Worker, step: str, text: str, now: float) -> list[Effect]:
-        effects: list[Effect] = []
-        for number, (waiting, _, ids) in list(self._drops.items()):
-            if index in waiting:  # it died before it answered: its part counts as removed all the same
-                effects += self._dropped(index, number, self._forget(index, IdSet(ids)))
-        self._forget(index, self._removed)  # those for whom it had answered, and who were not gone yet
+        effects: list[Effect] = [BeatNow()] if self._ledger.bury(index) else []
         worker.crashes = [at for at in worker.crashes if now - at < CRASH_WINDOW] + [now]
         if len(worker.crashes) > MOST_CRASHES:
             return effects + self._give_up(index, text)
         worker.figures.restarts += 1
         if step == "ready":
-            started = self._plan.started(index, now, self._gone)
-            self._base.restarted += started
             text += (
-                f": {started} users start again in a new one "
+                f": {self._ledger.restarting(index, now)} users start again in a new one "
                 f"(what it counted since its last report, up to 1 s, is lost)"
             )
         else:
@@ -463,24 +408,18 @@ class NodeState:
 
     def _give_up(self, index: int, text: str) -> list[Effect]:
         reason = f"{text}, more than {MOST_CRASHES} times within {CRASH_WINDOW:.0f} s"
-        lost = self._lose(list(self._unended(index)), f"{reason}; its users are lost")
+        lost = self._lose(index, f"{reason}; its users are lost")
         say = Emit("worker", "ERROR", f"{reason}; it is not replaced, {lost} users are lost", index)
         if not self._alive:
             return [say, *self._fail(f"{reason}; no worker is left")]
         return [say, BeatNow()]
 
-    def _lose(self, ids: list[int], reason: str) -> int:
-        """Users of a worker that is not replaced any more count as failed; returns how many they are."""
-        if ids:
-            self._base.failed += len(ids)
-            self._end(compress(ids))
-            self._fresh_errors.append(_error("WorkerLost", "worker", reason, count=len(ids), user=ids[0]))
-        return len(ids)
-
-    def _lose_unservable(self, legs: Mapping[int, list[Leg]]) -> None:
-        for index, new in legs.items():
-            if self._workers[index].step == "dead":
-                self._lose([i for leg in new for i in leg.ids()], f"worker {index} is gone; its users are lost")
+    def _lose(self, index: int, reason: str) -> int:
+        """The users of a worker that is not replaced have failed; returns how many they are."""
+        lost = self._ledger.give_up(index)
+        if lost:
+            self._fresh_errors.append(_error("WorkerLost", "worker", reason, count=len(lost), user=lost[0]))
+        return len(lost)
 
     # Small things
 
@@ -494,9 +433,6 @@ class NodeState:
 
     def _at(self, step: str) -> list[int]:
         return [index for index, worker in self._workers.items() if worker.step == step]
-
-    def _gone(self, user_id: int) -> bool:
-        return user_id in self._ended or user_id in self._removed
 
     def _all(self, step: str) -> bool:
         """Whether there are workers that live and all of them are at `step`."""
@@ -536,12 +472,7 @@ class NodeState:
     def _fold(self, worker: _Worker) -> None:
         """Keep the counts of a worker that is gone; what its users were doing is over."""
         # A user whose end was not reported starts again, except when nobody starts any more.
-        tally, base = worker.shown if self._stopping else worker.tally, self._base
-        for name in CUMULATIVE:
-            setattr(base, name, getattr(base, name) + getattr(tally, name))
-        if self._stopping:
-            base.removed += tally.leaving
-            base.stopped += tally.running + tally.waiting
+        self._ledger.fold(worker.shown if self._stopping else worker.tally, stopping=self._stopping)
         worker.tally = worker.shown = Tally()
         figures = worker.figures
         figures.users, figures.cpu, figures.lag_ms = 0, 0.0, 0.0
