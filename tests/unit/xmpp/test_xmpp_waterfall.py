@@ -162,6 +162,14 @@ def test_every_step_and_cause_is_documented() -> None:
         assert f"`{cause}`" in DOCS, cause
 
 
+def test_every_counter_of_the_client_is_documented() -> None:
+    sources = [path.read_text() for path in (Path(__file__).parents[3] / "amoc" / "xmpp").rglob("*.py")]
+    names = {name for text in sources for name in re.findall(r"increment\(\s*\"([\w.]+)\"", text)}
+    assert {"xmpp.disconnected", "xmpp.sm.lost", "xmpp.sm.resumed"} <= names
+    for name in names:
+        assert f"`{name}`" in DOCS, name
+
+
 def test_a_waterfall_sums_what_comes_twice() -> None:
     waterfall = Waterfall()
     for step in ("resolve", "stream", "stream"):
