@@ -22,9 +22,10 @@ storage = "memory"
 ssl = { key = "$key", certificate = "$certificate" }
 modules_enabled = {
   "amoc_counter", "roster", "saslauth", "tls", "disco", "presence", "message", "iq", "c2s", "ping", "time", "version",
-  "adhoc", "admin_adhoc", "blocklist", "carbons", "csi_simple", "mam", "pep", "private", "uptime", "vcard_legacy",
+  "adhoc", "admin_adhoc", "blocklist", "carbons", "csi_simple", "mam", "pep", "private", "smacks", "uptime", "vcard_legacy",
 }
 admins = { "admin@localhost" }
+smacks_hibernation_time = 30
 default_archive_policy = false -- who wants an archive says so
 modules_disabled = { "s2s", "limits" }
 VirtualHost "localhost"
