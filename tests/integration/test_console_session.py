@@ -11,6 +11,7 @@ from amoc.operations import TABLE
 from tests.support.terminal import AMOC, Workplace, gone, until
 
 ROOT = Path(__file__).parents[2]
+LOGINS = "amoc_local.status()['metrics'].get('amoc.counters.connections', {'value': 0})['value']"
 
 
 @pytest.fixture
@@ -66,8 +67,10 @@ def test_the_session_of_the_readme(place: Workplace) -> None:
         for line, reply in session:
             shown = shell.run(line)
             assert re.search(r"Out\[\d+\]:\s*" + shape(reply) if reply else "", shown), (line, shown)
-            if ".do(" in line:
-                shell.run_until("amoc_local.users()", "10 running")
+            # A person reads before typing on; meanwhile the users log in.
+            if ".do(" in line or ".add(" in line:
+                logins = 10 if ".do(" in line else 15
+                shell.run_until(LOGINS, rf": {logins}$")
         shell.ctrl_d()
         assert shell.ended() == 0
         server.terminate()
