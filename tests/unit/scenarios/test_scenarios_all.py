@@ -15,7 +15,14 @@ XMPP = ("amoc.xmpp.settings",)
 
 
 def test_the_samples_are_there() -> None:
-    expected = {"mongoose_simple", "mongoose_simple_with_metrics", "mongoose_simple_reconnect", "http_simple"}
+    expected = {
+        "http_simple",
+        "mongoose_pubsub_docker",
+        "mongoose_simple",
+        "mongoose_simple_docker",
+        "mongoose_simple_reconnect",
+        "mongoose_simple_with_metrics",
+    }
     assert expected <= set(STORE.names())
 
 
