@@ -14,7 +14,7 @@ from amoc.xmpp.core.address import parse_address
 from amoc.xmpp.core.login import TlsPolicy
 from amoc.xmpp.core.management import REQUEST_AFTER
 from amoc.xmpp.core.parser import MAX_STANZA_SIZE
-from amoc.xmpp.core.sasl import STRENGTH
+from amoc.xmpp.core.sasl import MECHANISMS
 from amoc.xmpp.keepalive import KeepaliveKind
 
 __all__ = ["SETTINGS", "Options"]
@@ -39,8 +39,8 @@ def _pattern(text: str) -> None:
 
 
 def _mechanism(name: str) -> None:
-    if name and name not in STRENGTH:
-        raise ValueError(f"must be empty (the strongest that the server offers) or one of {', '.join(STRENGTH)}")
+    if name and name not in MECHANISMS:
+        raise ValueError(f"must be empty (the strongest that the server offers) or one of {', '.join(MECHANISMS)}")
 
 
 def _readable(path: str) -> None:
@@ -82,6 +82,10 @@ SETTINGS = (
         "xmpp_ca_file", str, "", "authorities (PEM) to check certificates with; empty: the system's", check=_readable
     ),
     Setting("xmpp_sasl", str, "", "SASL mechanism; empty: the strongest that the server offers", check=_mechanism),
+    Setting("xmpp_token", str, "", "OAuth token instead of a password, {id} as above", check=_pattern, secret=True),
+    Setting(
+        "xmpp_client_certificate", str, "", "our certificate and its key (PEM), {id} as above", check=_pattern
+    ),
     Setting("xmpp_login_timeout", float, 30.0, "seconds for a whole login", check=at_least(0.001)),
     Setting("xmpp_iq_timeout", float, 10.0, "seconds to wait for the answer to an iq", check=at_least(0.001)),
     Setting("xmpp_close_timeout", float, 2.0, "seconds to wait for the server's goodbye", check=at_least(0)),
@@ -118,6 +122,8 @@ class Options:
     accept_any_certificate: bool
     ca_file: str
     sasl: str
+    token: str = field(repr=False)
+    client_certificate: str
     login_timeout: float
     iq_timeout: float
     close_timeout: float

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -14,7 +14,8 @@ from amoc.xmpp.core.features import Feature, State, usable
 from amoc.xmpp.core.framing import DOCUMENT, Framing
 from amoc.xmpp.core.management import Management
 from amoc.xmpp.core.parser import MAX_STANZA_SIZE, StreamHeader
-from amoc.xmpp.core.sasl import STRENGTH, SaslFailure, decode, encode, server_mechanism
+from amoc.xmpp.core.sasl import MECHANISMS, STRENGTH, Accounts, SaslFailure, decode, encode, server_mechanism
+from amoc.xmpp.core.scram import HASHES
 from amoc.xmpp.core.stream import Incoming, Negotiation, Stream
 from amoc.xmpp.errors import Disconnected, StreamError, XmppError
 
@@ -35,7 +36,10 @@ class Policy:
     """What a server offers and whom it lets in.
 
     `password(username)` is an account's password (None: no such account); without it anybody may come in,
-    with any password, and only by PLAIN. `strict` asks for the session iq and answers nothing before it.
+    with any password, and only by PLAIN. Of `mechanisms`, ANONYMOUS lets anybody in, too, EXTERNAL whom TLS knows by
+    a certificate (the stream's `certified`), OAUTHBEARER the owner of a token (`owner(token)`, None: nobody's); a
+    -PLUS is offered as soon as the connection has a channel binding. `strict` asks for the session iq and answers
+    nothing before it.
     `suspended` makes it offer stream management; enabling it is up to the owner, since that comes after the login.
     """
 
@@ -44,22 +48,31 @@ class Policy:
     tls_required: bool = False
     mechanisms: tuple[str, ...] = STRENGTH
     password: Callable[[str], str | None] | None = None
+    owner: Callable[[str], str | None] | None = None
     strict: bool = False
     suspended: Suspended | None = None
 
-    def offered(self) -> tuple[str, ...]:
-        """The mechanisms to advertise, strongest first."""
-        able = self.mechanisms if self.password is not None else ("PLAIN",)
-        return tuple(name for name in reversed(STRENGTH) if name in able)
+    def offered(self, *, bound: bool = False, certified: bool = False) -> tuple[str, ...]:
+        """The mechanisms to advertise, strongest first, over a connection with a channel binding or a certificate."""
+        able = set(STRENGTH if self.password is not None else ("PLAIN",)) & set(self.mechanisms)
+        able |= {"ANONYMOUS"} & set(self.mechanisms)
+        if bound:
+            able |= {f"{name}-PLUS" for name in able if name in HASHES}
+        if certified:
+            able |= {"EXTERNAL"} & set(self.mechanisms)
+        if self.owner is not None:
+            able |= {"OAUTHBEARER"}
+        return tuple(name for name in reversed(MECHANISMS) if name in able)
 
 
 class ServerStream(Stream):
     """A stream that lets a client log in as `policy` says; `jid` is its address once it has bound one.
 
-    `resumed` is the session that the client has gone on with instead.
+    `resumed` is the session that the client has gone on with instead; `certified` gives the user whose
+    certificate TLS has seen.
     """
 
-    __slots__ = ("_policy", "_username", "jid", "resumed")
+    __slots__ = ("_bound", "_certified", "_policy", "_username", "certified", "jid", "resumed")
 
     def __init__(
         self,
@@ -72,6 +85,9 @@ class ServerStream(Stream):
         super().__init__(max_stanza_size, framing, secure=secure)
         self._policy = policy
         self._username = ""
+        self._bound: Mapping[str, bytes] = {}
+        self._certified = ""
+        self.certified: Callable[[], str] = str
         self.jid = ""
         self.resumed: Management | None = None
 
@@ -123,14 +139,18 @@ class ServerStream(Stream):
         return steps
 
     def _advertise(self, feature: Feature) -> str:
-        inner = ""
+        inner = after = ""
         if feature.name == "starttls" and self._policy.tls_required:
             inner = "<required/>"
         elif feature.name == "sasl":
-            inner = "".join(f"<mechanism>{name}</mechanism>" for name in self._policy.offered())
+            self._bound, self._certified = self.bindings(), self.certified()
+            inner = "".join(f"<mechanism>{name}</mechanism>" for name in self._offered())
+            if self._bound:
+                kinds = "".join(f"<channel-binding type='{kind}'/>" for kind in self._bound)
+                after = f"<sasl-channel-binding xmlns='{ns.CHANNEL_BINDING}'>{kinds}</sasl-channel-binding>"
         elif feature.name == "session" and not self._policy.strict:
             inner = "<optional/>"
-        return f"<{feature.element} xmlns='{feature.ns}'>{inner}</{feature.element}>"
+        return f"<{feature.element} xmlns='{feature.ns}'>{inner}</{feature.element}>{after}"
 
     def _request(self) -> Generator[None, Incoming, tuple[Feature, Element]]:
         """The next request for a step that may be taken now; anything else ends the stream."""
@@ -171,9 +191,11 @@ class ServerStream(Stream):
     def _step_sasl(self, request: Element) -> Generator[None, Incoming, bool]:
         try:
             name = request.get("mechanism", "")
-            if name not in self._policy.offered():
+            if name not in self._offered():
                 raise SaslFailure("invalid-mechanism", f"{name} is not offered")
-            mechanism = server_mechanism(name, self._check, self._password)
+            owner = self._policy.owner or (lambda token: None)
+            accounts = Accounts(self._check, self._password, owner, self._certified, self._bound)
+            mechanism = server_mechanism(name, accounts)
             response, proved, data = request, False, b""
             if response.text:
                 proved, data = mechanism.step(decode(response.text))
@@ -193,6 +215,9 @@ class ServerStream(Stream):
         self._write(f"<success xmlns='{ns.SASL}'>{encode(data) if data else ''}</success>")
         self._restart()
         return True
+
+    def _offered(self) -> tuple[str, ...]:
+        return self._policy.offered(bound=bool(self._bound), certified=bool(self._certified))
 
     def _check(self, username: str, password: str) -> bool:
         return self._policy.password is None or self._policy.password(username) == password

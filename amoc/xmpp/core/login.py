@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from amoc.xmpp.core import namespaces as ns
+from amoc.xmpp.core.choice import choose, mechanisms, their_bindings
 from amoc.xmpp.core.conditions import SASL_ERRORS, STANZA_ERRORS, STREAM_ERRORS
 from amoc.xmpp.core.effects import Ready
 from amoc.xmpp.core.element import Element
@@ -13,7 +14,7 @@ from amoc.xmpp.core.features import FEATURES, State
 from amoc.xmpp.core.framing import DOCUMENT, Framing
 from amoc.xmpp.core.management import Management
 from amoc.xmpp.core.parser import MAX_STANZA_SIZE, StreamHeader
-from amoc.xmpp.core.sasl import STRENGTH, SaslFailure, client_mechanism, decode, encode
+from amoc.xmpp.core.sasl import Credentials, SaslFailure, client_mechanism, decode, encode
 from amoc.xmpp.core.stream import Incoming, Negotiation, Stream
 from amoc.xmpp.errors import AuthFailed, ConnectFailed, IqError, StreamError, XmppError
 
@@ -26,7 +27,8 @@ TlsPolicy = Literal["optional", "required", "never"]
 class Login:
     """Who logs in, and how.
 
-    `sasl` fixes the mechanism, "" takes the strongest; "" as `resource` lets the server choose one.
+    `sasl` fixes the mechanism, "" takes the strongest; "" as `resource` lets the server choose one. `token` takes
+    the place of the password (OAUTHBEARER); `certificate`: TLS shows one of ours, which may do for both (EXTERNAL).
     """
 
     domain: str
@@ -35,6 +37,8 @@ class Login:
     resource: str = ""
     tls: TlsPolicy = "optional"
     sasl: str = ""
+    token: str = field(default="", repr=False)
+    certificate: bool = False
 
 
 class ClientStream(Stream):
@@ -43,7 +47,7 @@ class ClientStream(Stream):
     With `management` the session is a managed one (XEP-0198), and that of before is resumed if there is one.
     """
 
-    __slots__ = ("_login", "_management", "jid")
+    __slots__ = ("_login", "_management", "_their_bindings", "jid")
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class ClientStream(Stream):
         super().__init__(max_stanza_size, framing, secure=secure)
         self._login = login
         self._management = management
+        self._their_bindings: list[str] | None = None
         self.jid = ""
 
     def _negotiate(self) -> Negotiation:
@@ -93,6 +98,7 @@ class ClientStream(Stream):
         features = yield
         if not isinstance(features, Element) or (features.ns, features.name) != (ns.STREAM, "features"):
             raise StreamError("unsupported-stanza-type", f"{_brief(features)} instead of features", ours=True)
+        self._their_bindings = their_bindings(features)
         self.ended("features")
         return features
 
@@ -134,10 +140,13 @@ class ClientStream(Stream):
         return State.SECURE
 
     def _step_sasl(self, offer: Element | None) -> Generator[None, Incoming, State]:
-        offered = [] if offer is None else [item.text.strip() for item in offer.find_all("mechanism", ns.SASL)]
-        name = self._choose(offered)
+        login, offered = self._login, mechanisms(offer)
+        who = Credentials(login.username, login.password, login.token, login.domain, login.certificate)
+        secure = State.SECURE in self.state
+        choice = choose(login.sasl, offered, who, self.bindings, self._their_bindings, secure=secure)
+        name = choice.name
         try:
-            mechanism = client_mechanism(name, self._login.username, self._login.password)
+            mechanism = client_mechanism(name, who, binding=choice.binding, able=choice.able)
             self._write(f"<auth xmlns='{ns.SASL}' mechanism='{name}'>{encode(mechanism.first())}</auth>")
             while True:
                 answer = yield
@@ -146,7 +155,7 @@ class ClientStream(Stream):
                         f"{_brief(answer)} instead of an answer to {name}", mechanism=name, cause="nonsense"
                     )
                 if answer.name == "failure":
-                    raise _refused(answer, name)
+                    raise _refused(answer, name, mechanism.said)
                 if answer.name == "challenge":
                     response = mechanism.answer(decode(answer.text))
                     self._write(f"<response xmlns='{ns.SASL}'>{encode(response) if response else ''}</response>")
@@ -162,24 +171,10 @@ class ClientStream(Stream):
                     raise AuthFailed(reason, mechanism=name, cause="unproved")
                 break
         except SaslFailure as failure:
-            cause = "unproved" if failure.condition == "not-authorized" else "nonsense"
+            cause = {"not-authorized": "unproved", "downgrade": "downgrade"}.get(failure.condition, "nonsense")
             raise AuthFailed(f"{name}: {failure.text}", mechanism=name, cause=cause) from None
         self._restart()
         return State.AUTHENTICATED
-
-    def _choose(self, offered: list[str]) -> str:
-        wanted = self._login.sasl
-        listed = " ".join(offered) or "nothing"
-        if wanted and wanted not in offered:
-            reason = f"xmpp_sasl is {wanted}, but the server offers {listed}: no weaker one is tried"
-            raise AuthFailed(reason, cause="not-offered")
-        if wanted:
-            return wanted
-        for name in reversed(STRENGTH):
-            if name in offered:
-                return name
-        reason = f"no mechanism in common: the server offers {listed}, we know {' '.join(STRENGTH)}"
-        raise AuthFailed(reason, cause="not-offered")
 
     def _step_bind(self, offer: Element | None) -> Generator[None, Incoming, State]:
         if offer is None:
@@ -274,13 +269,13 @@ _STEPS: Final[dict[str, Callable[[ClientStream, Element | None], Generator[None,
 }
 
 
-def _refused(failure: Element, mechanism: str) -> AuthFailed:
-    condition, text = "", failure.findtext("text", default="")
+def _refused(failure: Element, mechanism: str, before: str) -> AuthFailed:
+    condition, text = "", failure.findtext("text", default="") or before
     for child in failure:
         if child.name != "text":
             condition = child.name
     said = condition + (f", {text}" if text else "")
-    cause = _known(condition, SASL_ERRORS)
+    cause = "downgrade" if text == "server-does-support-channel-binding" else _known(condition, SASL_ERRORS)
     return AuthFailed(f"{mechanism} was refused", said, mechanism=mechanism, condition=condition, cause=cause)
 
 

@@ -1,4 +1,6 @@
-"""SASL mechanisms, both sides: PLAIN (RFC 4616) and SCRAM (RFC 5802, 7677), without channel binding.
+"""SASL mechanisms, both sides: the simple ones, and which there are; `scram` has the others.
+
+PLAIN (RFC 4616), ANONYMOUS (RFC 4505), EXTERNAL (RFC 4422, A), OAUTHBEARER (RFC 7628), SCRAM (RFC 5802, 7677).
 
 A client mechanism is asked for `first()` and then answers each challenge with `answer(challenge)`;
 `done` says whether the server has proved what the mechanism lets it prove. A server mechanism is given
@@ -7,52 +9,48 @@ each response with `step(response)`. Both raise SaslFailure.
 
 import base64
 import binascii
-import hashlib
-import hmac
 import secrets
-import stringprep
-import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from amoc.xmpp.core.saslprep import SaslFailure, saslprep
+from amoc.xmpp.core.scram import HASHES, Binding, Scram, ScramServer
+
 __all__ = [
+    "BINDINGS",
+    "MECHANISMS",
     "STRENGTH",
+    "Accounts",
+    "Anonymous",
     "ClientMechanism",
+    "Credentials",
+    "External",
+    "OAuthBearer",
     "Plain",
     "PlainServer",
     "SaslFailure",
-    "Scram",
-    "ScramServer",
     "ServerMechanism",
     "client_mechanism",
     "decode",
     "encode",
-    "saslprep",
     "server_mechanism",
 ]
 
-# What we speak, weakest first.
-STRENGTH: Final = ("PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256")
-_HASHES: Final = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256"}
-# RFC 5802, 5.1 asks for at least 4096, servers are set to 4096 … 100,000. Meanwhile the event loop stands
-# still: at this limit for about 0.1 s, and no lying server can stop the other users for longer.
-MAX_ITERATIONS: Final = 200_000
-_SERVER_ITERATIONS: Final = 4096
-
-
-class SaslFailure(Exception):
-    """The exchange failed. `condition` is a SASL error (RFC 6120, 6.5), `text` says what was wrong."""
-
-    def __init__(self, condition: str, text: str) -> None:
-        super().__init__(condition, text)
-        self.condition = condition
-        self.text = text
+# What we speak with a user name and a password, weakest first.
+STRENGTH: Final = ("PLAIN", *HASHES)
+PLUS: Final = tuple(f"{name}-PLUS" for name in HASHES)
+# All that we speak, weakest first.
+MECHANISMS: Final = ("ANONYMOUS", *STRENGTH, *PLUS, "OAUTHBEARER", "EXTERNAL")
+# Types of channel binding, best first: what a server is taken to know that names none is the second (RFC 5802, 6.1).
+BINDINGS: Final = ("tls-exporter", "tls-unique", "tls-server-end-point")
 
 
 class ClientMechanism(Protocol):
-    """The client's side of an exchange."""
+    """The client's side of an exchange. `said` is what the server said, apart from proving itself."""
 
     name: str
+    said: str
 
     def first(self) -> bytes:
         """The initial response."""
@@ -89,37 +87,22 @@ def decode(text: str) -> bytes:
         raise SaslFailure("incorrect-encoding", "not base64") from None
 
 
-def saslprep(text: str) -> str:
-    """The form in which user names and passwords are compared (RFC 4013). Raises SaslFailure."""
-    if text.isascii() and text.isprintable():
-        return text
-    text = "".join(" " if stringprep.in_table_c12(char) else char for char in text if not stringprep.in_table_b1(char))
-    text = unicodedata.normalize("NFKC", text)
-    prohibited = (
-        stringprep.in_table_c12,
-        stringprep.in_table_c21_c22,
-        stringprep.in_table_c3,
-        stringprep.in_table_c4,
-        stringprep.in_table_c5,
-        stringprep.in_table_c6,
-        stringprep.in_table_c7,
-        stringprep.in_table_c8,
-        stringprep.in_table_c9,
-    )
-    if any(forbidden(char) for char in text for forbidden in prohibited):
-        raise SaslFailure("malformed-request", "a character that user names and passwords cannot have")
-    if any(map(stringprep.in_table_d1, text)) and (
-        any(map(stringprep.in_table_d2, text))
-        or not (stringprep.in_table_d1(text[0]) and stringprep.in_table_d1(text[-1]))
-    ):
-        raise SaslFailure("malformed-request", "a mixture of writing directions (RFC 3454, 6)")
-    return text
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who logs in to `domain`, and by what: a password, a token, or (`certificate`) what TLS has shown already."""
+
+    username: str
+    password: str = field(repr=False)
+    token: str = field(default="", repr=False)
+    domain: str = ""
+    certificate: bool = False
 
 
 class Plain:
     """PLAIN: user name and password in the clear."""
 
     name = "PLAIN"
+    said = ""
     done = True
 
     def __init__(self, username: str, password: str) -> None:
@@ -134,61 +117,65 @@ class Plain:
         return self._message
 
 
-class Scram:
-    """SCRAM: neither side shows the password, and the server proves that it knows it."""
+class Anonymous:
+    """ANONYMOUS: the server makes an account for the time of the session. `trace` is who to ask (RFC 4505, 2)."""
 
-    def __init__(self, name: str, username: str, password: str, nonce: str = "") -> None:
-        self.name = name
-        self._hash = _HASHES[name]
-        self._password = saslprep(password).encode()
-        self._nonce = nonce or secrets.token_urlsafe(18)
-        user = saslprep(username).replace("=", "=3D").replace(",", "=2C")
-        self._bare = f"n={user},r={self._nonce}"
-        self._signature: bytes | None = None
-        self._proved = False
+    name = "ANONYMOUS"
+    said = ""
+    done = True
 
-    @property
-    def done(self) -> bool:
-        """Whether the server's signature has been seen and is right."""
-        return self._proved
+    def __init__(self, trace: str = "") -> None:
+        self._trace = trace.encode()
 
     def first(self) -> bytes:
-        """client-first-message, which says that we do no channel binding."""
-        return f"n,,{self._bare}".encode()
+        """The only message."""
+        return self._trace
 
     def answer(self, challenge: bytes) -> bytes:
-        """client-final-message, or nothing after the server's signature was found right."""
-        if self._signature is None:
-            return self._final(challenge)
-        if self._proved:
-            raise SaslFailure("malformed-request", "a challenge after the exchange was over")
-        fields = _fields(challenge)
-        if "e" in fields:
-            raise SaslFailure("not-authorized", f"the server says {fields['e']}")
-        if not hmac.compare_digest(_unbase64(fields.get("v", "")), self._signature):
-            raise SaslFailure("not-authorized", "the server's signature is wrong: it does not know the password")
-        self._proved = True
-        return b""
+        """There is nothing more to say."""
+        return self._trace
 
-    def _final(self, challenge: bytes) -> bytes:
-        fields = _fields(challenge)
-        if "m" in fields:
-            raise SaslFailure("malformed-request", "an extension that we do not know is mandatory")
-        nonce, salt = fields.get("r", ""), _unbase64(fields.get("s", ""))
-        if not nonce.startswith(self._nonce) or nonce == self._nonce:
-            raise SaslFailure("malformed-request", "the server's nonce does not continue ours")
-        text = fields.get("i", "")
-        iterations = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-        if not salt or not 0 < iterations <= MAX_ITERATIONS:
-            raise SaslFailure("malformed-request", f"no salt, or impossible iteration count {text[:20]!r}")
-        salted = hashlib.pbkdf2_hmac(self._hash, self._password, salt, iterations)
-        final = f"c=biws,r={nonce}"  # biws is base64 of "n,,"
-        message = b",".join((self._bare.encode(), challenge, final.encode()))
-        client_key = hmac.digest(salted, b"Client Key", self._hash)
-        stored_key = hashlib.new(self._hash, client_key).digest()
-        proof = _xor(client_key, hmac.digest(stored_key, message, self._hash))
-        self._signature = hmac.digest(hmac.digest(salted, b"Server Key", self._hash), message, self._hash)
-        return f"{final},p={base64.b64encode(proof).decode()}".encode()
+
+class External:
+    """EXTERNAL: the server knows by the TLS certificate who we are; `authorize` says it when it names several."""
+
+    name = "EXTERNAL"
+    said = ""
+    done = True
+
+    def __init__(self, authorize: str = "") -> None:
+        self._authorize = authorize.encode()
+
+    def first(self) -> bytes:
+        """The only message."""
+        return self._authorize
+
+    def answer(self, challenge: bytes) -> bytes:
+        """There is nothing more to say."""
+        return self._authorize
+
+
+class OAuthBearer:
+    """OAUTHBEARER: a token instead of a password. What the server has against it comes as a challenge: `said`."""
+
+    name = "OAUTHBEARER"
+    done = True
+
+    def __init__(self, username: str, domain: str, token: str) -> None:
+        user = f"{saslprep(username)}@{domain}".replace("=", "=3D").replace(",", "=2C")
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            raise SaslFailure("malformed-request", "a token is printable ASCII without spaces (RFC 6750, 2.1)")
+        self._message = f"n,a={user},\x01host={domain}\x01auth=Bearer {token}\x01\x01".encode()
+        self.said = ""
+
+    def first(self) -> bytes:
+        """The only message."""
+        return self._message
+
+    def answer(self, challenge: bytes) -> bytes:
+        """Take note of the error, so that the server goes on to refuse us (RFC 7628, 3.2.3)."""
+        self.said = challenge.decode(errors="replace")[:500]
+        return b"\x01"
 
 
 class PlainServer:
@@ -214,85 +201,98 @@ class PlainServer:
         return True, b""
 
 
-class ScramServer:
-    """SCRAM, the server's side. `password(username)` is the account's password, None if there is none."""
+class AnonymousServer:
+    """ANONYMOUS, the server's side: anybody, under a name that nobody else has."""
 
-    def __init__(self, name: str, password: Callable[[str], str | None]) -> None:
+    def __init__(self) -> None:
         self.username = ""
-        self._hash = _HASHES[name]
-        self._password = password
-        self._salted = b""
-        self._first = b""  # client-first-message-bare and server-first-message
-        self._nonce = ""
-        self._header = ""
 
     def step(self, response: bytes) -> tuple[bool, bytes]:
-        """Take client-first-message, then client-final-message."""
-        return self._challenge(response) if not self._nonce else self._check(response)
-
-    def _challenge(self, response: bytes) -> tuple[bool, bytes]:
-        flag, _, rest = response.partition(b",")
-        authorize, _, bare = rest.partition(b",")
-        fields = _fields(bare)
-        if flag not in (b"n", b"y") or not fields.get("r") or not fields.get("n"):
-            raise SaslFailure("malformed-request", "not a client-first-message without channel binding")
-        self.username = fields["n"].replace("=2C", ",").replace("=3D", "=")
-        if authorize and authorize[2:].decode(errors="replace").partition("@")[0] != self.username:
-            raise SaslFailure("invalid-authzid", "nobody may act for somebody else")
-        password = self._password(self.username)
-        if password is None:
-            raise SaslFailure("not-authorized", "no such account")
-        salt = secrets.token_bytes(16)
-        self._salted = hashlib.pbkdf2_hmac(self._hash, saslprep(password).encode(), salt, _SERVER_ITERATIONS)
-        self._nonce = fields["r"] + secrets.token_urlsafe(18)
-        self._header = base64.b64encode(flag + b"," + authorize + b",").decode()
-        challenge = f"r={self._nonce},s={base64.b64encode(salt).decode()},i={_SERVER_ITERATIONS}".encode()
-        self._first = bare + b"," + challenge
-        return False, challenge
-
-    def _check(self, response: bytes) -> tuple[bool, bytes]:
-        without_proof, _, proof = response.rpartition(b",p=")
-        fields = _fields(without_proof)
-        if fields.get("r") != self._nonce or fields.get("c") != self._header:
-            raise SaslFailure("malformed-request", "not the nonce, or not the header, of this exchange")
-        message = self._first + b"," + without_proof
-        client_key = hmac.digest(self._salted, b"Client Key", self._hash)
-        stored_key = hashlib.new(self._hash, client_key).digest()
-        expected = _xor(client_key, hmac.digest(stored_key, message, self._hash))
-        if not hmac.compare_digest(_unbase64(proof.decode("ascii", "replace")), expected):
-            raise SaslFailure("not-authorized", "wrong password")
-        server_key = hmac.digest(self._salted, b"Server Key", self._hash)
-        signature = hmac.digest(server_key, message, self._hash)
-        return True, b"v=" + base64.b64encode(signature)
+        """Take the only message."""
+        self.username = f"anonymous-{secrets.token_hex(8)}"
+        return True, b""
 
 
-def client_mechanism(name: str, username: str, password: str) -> ClientMechanism:
-    """The client's side of mechanism `name`, one of STRENGTH. Raises SaslFailure on impossible names."""
-    return Plain(username, password) if name == "PLAIN" else Scram(name, username, password)
+class ExternalServer:
+    """EXTERNAL, the server's side. `certified` is whose certificate TLS has seen, "" if none."""
+
+    def __init__(self, certified: str) -> None:
+        self.username = ""
+        self._certified = certified
+
+    def step(self, response: bytes) -> tuple[bool, bytes]:
+        """Take the only message."""
+        wanted = response.decode(errors="replace").partition("@")[0]
+        if not self._certified:
+            raise SaslFailure("not-authorized", "no certificate of a user")
+        if wanted and wanted != self._certified:
+            raise SaslFailure("invalid-authzid", "the certificate is somebody else's")
+        self.username = self._certified
+        return True, b""
 
 
-def server_mechanism(
-    name: str, check: Callable[[str, str], bool], password: Callable[[str], str | None]
-) -> ServerMechanism:
-    """The server's side of mechanism `name`, one of STRENGTH."""
-    return PlainServer(check) if name == "PLAIN" else ScramServer(name, password)
+class OAuthBearerServer:
+    """OAUTHBEARER, the server's side. `owner(token)` is whose token it is, None if it is nobody's."""
+
+    def __init__(self, owner: Callable[[str], str | None]) -> None:
+        self.username = ""
+        self._owner = owner
+        self._refused = False
+
+    def step(self, response: bytes) -> tuple[bool, bytes]:
+        """Take the token; when it is no good, say so in a challenge, and refuse what is answered to that."""
+        if self._refused:
+            raise SaslFailure("not-authorized", "the token is not valid")
+        header, *pairs = response.decode(errors="replace").split("\x01")
+        token = next((pair[len("auth=Bearer ") :] for pair in pairs if pair.startswith("auth=Bearer ")), "")
+        if not header.startswith("n,") or not token:
+            raise SaslFailure("malformed-request", "not a token")
+        owner = self._owner(token)
+        authorize = header[2:].rstrip(",").removeprefix("a=").partition("@")[0]
+        if owner is None or (authorize and authorize != owner):
+            self._refused = True
+            return False, b'{"status":"invalid_token"}'
+        self.username = owner
+        return True, b""
 
 
-def _fields(message: bytes) -> dict[str, str]:
-    """The a=value fields of a SCRAM message."""
-    try:
-        parts = message.decode().split(",")
-    except UnicodeDecodeError:
-        raise SaslFailure("malformed-request", "a SCRAM message that is not UTF-8") from None
-    return {part[:1]: part[2:] for part in parts if part[1:2] == "="}
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """What a server checks its users with; see `accept.Policy`. `certified`, `bindings`: those of the connection."""
+
+    check: Callable[[str, str], bool]
+    password: Callable[[str], str | None]
+    owner: Callable[[str], str | None]
+    certified: str = ""
+    bindings: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def _unbase64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text.encode(), validate=True)
-    except ValueError:
-        raise SaslFailure("malformed-request", "a SCRAM field that is not base64") from None
+def client_mechanism(
+    name: str, who: Credentials, *, binding: Binding | None = None, able: bool = False
+) -> ClientMechanism:
+    """The client's side of mechanism `name`, one of MECHANISMS. Raises SaslFailure on impossible names.
+
+    `binding` and `able`: see `Scram`.
+    """
+    if name == "PLAIN":
+        return Plain(who.username, who.password)
+    if name == "ANONYMOUS":
+        return Anonymous()
+    if name == "EXTERNAL":
+        return External()
+    if name == "OAUTHBEARER":
+        return OAuthBearer(who.username, who.domain, who.token)
+    return Scram(name, who.username, who.password, binding=binding, able=able)
 
 
-def _xor(a: bytes, b: bytes) -> bytes:
-    return (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).to_bytes(len(a), "big")
+def server_mechanism(name: str, accounts: Accounts) -> ServerMechanism:
+    """The server's side of mechanism `name`, one of MECHANISMS."""
+    if name == "PLAIN":
+        return PlainServer(accounts.check)
+    if name == "ANONYMOUS":
+        return AnonymousServer()
+    if name == "EXTERNAL":
+        return ExternalServer(accounts.certified)
+    if name == "OAUTHBEARER":
+        return OAuthBearerServer(accounts.owner)
+    return ScramServer(name, accounts.password, accounts.bindings)

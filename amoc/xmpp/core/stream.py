@@ -7,7 +7,7 @@ sets a new parser; whatever the peer has sent behind the step's last element is 
 without the new layer (this is how plain text was smuggled past STARTTLS elsewhere).
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 
 from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.effects import Effect, Ended, StartTls, Write
@@ -40,12 +40,13 @@ class Stream:
 
     `step` names what is being negotiated, `state` what has been achieved. `deliver` takes the stanzas once
     the login is done; until then they are among the effects. `notice` is told the name of each step of the login
-    as it ends, that of the connection first. `secure`: TLS is on from the start.
+    as it ends, that of the connection first. `bindings` gives the channel bindings of TLS, by type, when they are
+    asked for. `secure`: TLS is on from the start.
     """
 
     __slots__ = (
         "_awaiting_tls", "_closing", "_effects", "_framing", "_max", "_negotiation", "_over", "_parser",
-        "_restarting", "deliver", "notice", "state", "step",
+        "_restarting", "bindings", "deliver", "notice", "state", "step",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +63,7 @@ class Stream:
         self._awaiting_tls = False
         self.deliver: Callable[[Element], None] | None = None
         self.notice: Callable[[str], None] | None = None
+        self.bindings: Callable[[], Mapping[str, bytes]] = dict
         self.state = State.SECURE if secure else State.NOTHING
         self.step = "stream"
 
@@ -132,7 +134,7 @@ class Stream:
         """The connection is gone: forget everything."""
         self._over = self._closing = True
         self._parser.close()
-        self.notice = None
+        self._forget()
         if self._negotiation is not None:
             self._negotiation.close()
             self._negotiation = None
@@ -210,11 +212,17 @@ class Stream:
             self._negotiation.send(event)
         except StopIteration:
             self._negotiation = None
+            self._forget()
         except XmppError as error:
             if isinstance(error, StreamError) and error.ours:
                 self._refuse(error.condition, error.text)
             else:
                 self._end(error)
+
+    def _forget(self) -> None:
+        """Let go of what only a login needs."""
+        self.notice = None
+        self.bindings = dict
 
     def _take(self) -> list[Effect]:
         effects, self._effects = self._effects, []

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.accept import Policy, ServerStream
@@ -15,6 +15,7 @@ from amoc.xmpp.core.stream import stream_error
 from amoc.xmpp.errors import SendOverflow, StreamError, XmppError
 from amoc.xmpp.server.managed import RESUME_TIMEOUT, Managed
 from amoc.xmpp.server.router import Counters, Router
+from amoc.xmpp.transport.binding import channel_bindings
 from amoc.xmpp.transport.tcp import TcpConnection
 
 __all__ = ["EmbeddedServer", "serve"]
@@ -120,6 +121,21 @@ class _Link:
         self.available: Element | None = None
         self.management: Management | None = None
         self.connection = TcpConnection(self._stream, self)
+        self._stream.bindings = self._bindings
+        self._stream.certified = self._certified
+
+    def _tls(self) -> ssl.SSLObject | None:
+        transport = self.connection.transport
+        return None if transport is None else transport.get_extra_info("ssl_object")
+
+    def _bindings(self) -> dict[str, bytes]:
+        return channel_bindings(self._tls())
+
+    def _certified(self) -> str:
+        """The common name of the client's certificate, which TLS has verified."""
+        tls = self._tls()
+        subject: Any = (tls.getpeercert() or {}).get("subject", ()) if tls is not None else ()
+        return next((value for part in subject for key, value in part if key == "commonName"), "")
 
     def deliver(self, stanza: Element) -> None:
         """Send the stanza to the client, to whom it is addressed now."""

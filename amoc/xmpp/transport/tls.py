@@ -9,16 +9,20 @@ __all__ = ["client_context", "handshake_failure"]
 
 
 @functools.lru_cache(maxsize=16)
-def client_context(accept_any: bool = False, ca_file: str = "", protocol: str = "") -> ssl.SSLContext:
+def client_context(
+    accept_any: bool = False, ca_file: str = "", protocol: str = "", certificate: str = ""
+) -> ssl.SSLContext:
     """The context that checks the server's certificate, or, only when asked for, does not.
 
-    `ca_file` (PEM) replaces the system's authorities; `protocol` is offered by ALPN (RFC 7301) unless it is "".
-    Raises OSError or ssl.SSLError when the file cannot be read.
+    `ca_file` (PEM) replaces the system's authorities; `protocol` is offered by ALPN (RFC 7301) unless it is "";
+    `certificate` (PEM, with its key) is ours. Raises OSError or ssl.SSLError when a file cannot be read.
     """
     context = ssl.create_default_context(cafile=ca_file or None)
     if accept_any:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if certificate:
+        context.load_cert_chain(certificate)
     if protocol:
         context.set_alpn_protocols([protocol])
     return context

@@ -43,10 +43,15 @@ class Pair:
     """Both sides after as much of a login as was possible."""
 
     def __init__(
-        self, login: Login = CROW, policy: Policy = OPEN, cut: Cut = whole, client: ClientStream | None = None
+        self,
+        login: Login = CROW,
+        policy: Policy = OPEN,
+        cut: Cut = whole,
+        client: ClientStream | None = None,
+        server: ServerStream | None = None,
     ) -> None:
         self.client = End(client or ClientStream(login))
-        self.server = End(ServerStream(policy))
+        self.server = End(server or ServerStream(policy))
         self._cut = cut
         self._pump((self.client, self.client.stream.start()), (self.server, self.server.stream.start()))
 

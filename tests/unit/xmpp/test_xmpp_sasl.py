@@ -7,19 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amoc.xmpp.core.sasl import (
-    MAX_ITERATIONS,
     STRENGTH,
+    Accounts,
+    Anonymous,
+    Credentials,
+    External,
+    OAuthBearer,
     Plain,
     PlainServer,
     SaslFailure,
-    Scram,
-    ScramServer,
     client_mechanism,
     decode,
     encode,
-    saslprep,
     server_mechanism,
 )
+from amoc.xmpp.core.saslprep import saslprep
+from amoc.xmpp.core.scram import MAX_ITERATIONS, Scram, ScramServer
 
 # RFC 5802, 5 and RFC 7677, 3: mechanism, nonce, challenge, our proof, the server's signature
 EXAMPLES = {
@@ -89,8 +92,9 @@ def test_a_bad_challenge(challenge: bytes) -> None:
 
 def exchange(name: str, username: str, password: str, known: dict[str, str]) -> str:
     """The user name that the server has accepted."""
-    client = client_mechanism(name, username, password)
-    server = server_mechanism(name, lambda user, given: known.get(user) == given, known.get)
+    client = client_mechanism(name, Credentials(username, password))
+    accounts = Accounts(lambda user, given: known.get(user) == given, known.get, lambda token: None)
+    server = server_mechanism(name, accounts)
     proved, data = server.step(client.first())
     while not proved:
         proved, data = server.step(client.answer(data))
@@ -154,6 +158,113 @@ def test_scram_refuses_a_changed_proof(change: tuple[bytes, bytes]) -> None:
     _, challenge = server.step(client.first())
     with pytest.raises(SaslFailure):
         server.step(client.answer(challenge).replace(*change))
+
+
+BOUND = {"tls-exporter": b"\x00one channel\xff", "tls-unique": b"another"}
+
+
+def bound(
+    name: str = "SCRAM-SHA-256-PLUS", kind: str = "tls-exporter", data: bytes = BOUND["tls-exporter"]
+) -> tuple[Scram, ScramServer]:
+    """A client that binds, and a server that knows its own connection's bindings."""
+    client = Scram(name, "crow", "secret", binding=(kind, data))
+    return client, ScramServer(name, lambda _: "secret", BOUND)
+
+
+@pytest.mark.parametrize("name", ["SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512-PLUS"])
+def test_channel_binding(name: str) -> None:
+    client, server = bound(name)
+    assert client.first().startswith(b"p=tls-exporter,,n=crow,r=")
+    _, challenge = server.step(client.first())
+    proved, signature = server.step(client.answer(challenge))
+    assert proved
+    client.answer(signature)
+    assert client.done
+
+
+def test_another_channel_than_the_servers_is_found_out() -> None:
+    client, server = bound(data=b"the channel to whoever sits between")
+    _, challenge = server.step(client.first())
+    with pytest.raises(SaslFailure, match="header"):
+        server.step(client.answer(challenge))
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("SCRAM-SHA-1-PLUS", b"p=tls-server-end-point,,n=crow,r=abc"),
+        ("SCRAM-SHA-1-PLUS", b"n,,n=crow,r=abc"),
+        ("SCRAM-SHA-1-PLUS", b"y,,n=crow,r=abc"),
+        ("SCRAM-SHA-1", b"p=tls-unique,,n=crow,r=abc"),
+        ("SCRAM-SHA-1", b"y,,n=crow,r=abc"),
+    ],
+)
+def test_a_binding_that_does_not_fit_the_mechanism(name: str, first: bytes) -> None:
+    with pytest.raises(SaslFailure):
+        ScramServer(name, lambda _: "secret", BOUND).step(first)
+
+
+@pytest.mark.parametrize("at", ["challenge", "signature"])
+def test_a_server_that_says_that_its_offer_was_taken_away(at: str) -> None:
+    client = Scram("SCRAM-SHA-1", "crow", "secret", able=True)
+    assert client.first().startswith(b"y,,")
+    if at == "signature":
+        _, challenge = ScramServer("SCRAM-SHA-1", lambda _: "secret").step(client.first())
+        client.answer(challenge)
+    with pytest.raises(SaslFailure, match="taken the server's offer of channel binding away") as failed:
+        client.answer(b"e=server-does-support-channel-binding")
+    assert failed.value.condition == "downgrade"
+
+
+def accounts(certified: str = "") -> Accounts:
+    return Accounts(lambda *_: False, lambda _: None, {"t0ken": "crow"}.get, certified)
+
+
+def test_oauth_bearer() -> None:
+    client = OAuthBearer("cr=w,", "localhost", "t0ken")
+    assert client.first() == b"n,a=cr=3Dw=2C@localhost,\x01host=localhost\x01auth=Bearer t0ken\x01\x01"
+    server = server_mechanism("OAUTHBEARER", accounts())
+    assert server.step(OAuthBearer("crow", "localhost", "t0ken").first()) == (True, b"")
+    assert server.username == "crow"
+
+
+@pytest.mark.parametrize(("username", "token"), [("crow", "wrong"), ("raven", "t0ken")])
+def test_oauth_bearer_refused(username: str, token: str) -> None:
+    client = OAuthBearer(username, "localhost", token)
+    server = server_mechanism("OAUTHBEARER", accounts())
+    proved, challenge = server.step(client.first())
+    assert not proved
+    assert client.answer(challenge) == b"\x01"
+    assert "invalid_token" in client.said
+    with pytest.raises(SaslFailure, match="not valid"):
+        server.step(b"\x01")
+
+
+@pytest.mark.parametrize("token", ["", "two words", "a\x01b", "schlüssel"])
+def test_a_token_that_cannot_be_one(token: str) -> None:
+    with pytest.raises(SaslFailure, match="printable ASCII"):
+        OAuthBearer("crow", "localhost", token)
+
+
+@pytest.mark.parametrize(
+    "message", [b"", b"n,,", b"\x01\x01", b"n,,\x01auth=Basic x\x01\x01", b"\xff", b"auth=Bearer t0ken"]
+)
+def test_oauth_bearer_refuses_what_is_no_token(message: bytes) -> None:
+    with pytest.raises(SaslFailure, match="not a token"):
+        server_mechanism("OAUTHBEARER", accounts()).step(message)
+
+
+def test_external_and_anonymous() -> None:
+    assert External().first() == b""
+    server = server_mechanism("EXTERNAL", accounts("crow"))
+    assert server.step(External("crow@localhost").first()) == (True, b"")
+    assert server.username == "crow"
+    for certified, wanted in (("", ""), ("crow", "raven@localhost")):
+        with pytest.raises(SaslFailure):
+            server_mechanism("EXTERNAL", accounts(certified)).step(External(wanted).first())
+    servers = [server_mechanism("ANONYMOUS", accounts()) for _ in range(2)]
+    assert all(server.step(Anonymous("trace").first()) == (True, b"") for server in servers)
+    assert servers[0].username != servers[1].username
 
 
 # RFC 4013, 3
