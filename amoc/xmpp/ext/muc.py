@@ -385,7 +385,8 @@ class _Deadline:
         try:
             return await self._session.receive(match, max(0.0, self._end - time.monotonic()))
         except ReceiveTimeout:
-            late = ReceiveTimeout(f"{self._what} within {self._timeout:g} s")
+            hint = "or a handler or ignore took the stanza"  # the usual mistake of a scenario
+            late = ReceiveTimeout(f"{self._what} within {self._timeout:g} s, {hint}")
             late.who = self._session.who
             raise late from None
 

@@ -93,9 +93,10 @@ async def test_refused(embedded: EmbeddedServer, condition: str, kind: type[muc.
 async def test_a_room_that_does_not_answer(embedded: EmbeddedServer) -> None:
     async with connect(1) as client:
         replay(embedded, [JOIN, presence("rook"), f"<presence to='{ROOM}/crow' type='unavailable'/>"])
-        with pytest.raises(ReceiveTimeout, match=rf"^user 1 .*{ROOM} did not say that crow is in within 0.05 s"):
+        with pytest.raises(ReceiveTimeout, match=rf"^user 1 .*{ROOM} did not say that crow is in within 0.05 s, or"):
             await muc.join(client, ROOM, "crow", timeout=0.05)
-        with pytest.raises(ReceiveTimeout, match="crow is out"):
+        client.ignore("presence")
+        with pytest.raises(ReceiveTimeout, match=r"crow is out .*, or a handler or ignore took the stanza"):
             await muc.leave(client, ROOM, "crow", timeout=0.05)
 
 
