@@ -339,7 +339,7 @@ class Client:
                     return
             else:
                 asked = True
-        elif self._presence > 0 and name == "presence" and stanza.attrs.get("from") == self.jid:
+        elif name == "presence" and self._presence > 0 and stanza.attrs.get("from") == self.jid:
             record_presence(self._presence)
             self._presence = _REFLECTED
         if self._handlers is not None and name in self._handlers:

@@ -1,6 +1,7 @@
 """Which mechanism is taken, by the client alone and in pairs; downgrades are noticed and named."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -150,3 +151,9 @@ def test_a_refused_token_says_why() -> None:
     assert isinstance(both.client.error, AuthFailed)
     assert both.client.error.mechanism == "OAUTHBEARER"
     assert both.client.error.cause == "not-authorized"
+
+
+def test_every_mechanism_is_in_the_manual() -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "xmpp.md").read_text()
+    for name in MECHANISMS:
+        assert f"`{name}`" in manual, name
