@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
+from IPython.terminal.prompts import RichPromptDisplayHook
+from traitlets import Type
 from traitlets.config import Config
 
 from amoc.console.completion import Names
@@ -74,12 +76,22 @@ class Repl:
             return
         else:  # a name that is misspelt in the line itself
             text = f"{error}{_did_you_mean(error, shell.user_ns)}"
-        print(f"\x1b[31m{clean(text)}\x1b[0m" if self._colour else clean(text))
+        with self._screen.held():
+            print(f"\x1b[31m{clean(text)}\x1b[0m" if self._colour else clean(text))
+
+
+class _Replies(RichPromptDisplayHook):
+    """Shows a reply in one piece: `Out[1]: ` and the reply itself are written one after the other."""
+
+    def __call__(self, result: Any = None) -> None:
+        with self.shell.screen.held() if self.shell else nullcontext():
+            super().__call__(result)
 
 
 class _Shell(TerminalInteractiveShell):
     """IPython that shares its terminal with a Screen and asks before it is left."""
 
+    displayhook_class = Type(_Replies)
     screen: Screen
     may_leave: Callable[[], bool] = staticmethod(lambda: True)
 

@@ -65,8 +65,9 @@ class Screen:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Around a question that is not asked by `prompting`: lines wait until it is answered."""
-        self._held = True
+        """Around what belongs together on the terminal (a question, a reply): lines wait until it is over."""
+        with self._lock:
+            self._held = True
         try:
             yield
         finally:

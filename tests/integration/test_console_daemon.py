@@ -100,15 +100,15 @@ def test_two_consoles_see_the_same_node(place: Workplace) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_foreground_ends_gently_on_a_signal(place: Workplace, number: signal.Signals) -> None:
-    with place.popen("foreground", "--workers", "1") as process:
-        until((place.node_dir / "node.sock").exists, "the node's socket")
-        shell = place.shell("attach")
-        shell.run("amoc_local.do(chat, 1, 2)")
-        shell.expect("user 1 says hello 1")
-        workers = psutil.Process(process.pid).children()
-        process.send_signal(number)
-        shell.expect(r"the node \(pid \d+\) is gone: it was ended by a signal; start one with `amoc start`")
-        output = process.communicate(timeout=30)[0]
+    process = place.popen("foreground", "--workers", "1")
+    until(lambda: place.amoc("ping").returncode == 0, "the node to answer")
+    shell = place.shell("attach")
+    shell.run("amoc_local.do(chat, 1, 2)")
+    shell.expect("user 1 says hello 1")
+    workers = psutil.Process(process.pid).children()
+    process.send_signal(number)
+    shell.expect(r"the node \(pid \d+\) is gone: it was ended by a signal; start one with `amoc start`")
+    output = process.communicate(timeout=30)[0]
     assert process.returncode == 0, output
     assert "is ready, its socket is .amoc/node.sock" in output
     assert "INFO chat[0] user 1 says hello" in output

@@ -245,14 +245,14 @@ def test_a_port_in_use_is_named(place: Workplace) -> None:
 
 
 def test_the_server_serves_until_it_is_told_to_end(place: Workplace) -> None:
-    with place.popen("server", "--port", "0") as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        port = int(line.split("127.0.0.1:")[1].split(",")[0])
-        with socket.create_connection(("127.0.0.1", port)):
-            pass
-        process.send_signal(signal.SIGINT)
-        assert "ended after 0 logins" in process.communicate(timeout=30)[0]
+    process = place.popen("server", "--port", "0")
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    port = int(line.split("127.0.0.1:")[1].split(",")[0])
+    with socket.create_connection(("127.0.0.1", port)):
+        pass
+    process.send_signal(signal.SIGINT)
+    assert "ended after 0 logins" in process.communicate(timeout=30)[0]
     assert process.returncode == 0
 
 

@@ -59,22 +59,22 @@ def shape(reply: str) -> str:
 def test_the_session_of_the_readme(place: Workplace) -> None:
     session = session_of_the_readme()
     assert len(session) >= 5
-    with place.popen("server", "--port", "0") as server:
-        assert server.stdout is not None
-        address = server.stdout.readline().split(" on ")[1].split(",")[0]
-        place.environment["AMOC_XMPP_SERVERS"] = address
-        shell = place.shell("console", "--set", f"scenarios_dir={ROOT / 'scenarios'}")
-        for line, reply in session:
-            shown = shell.run(line)
-            assert re.search(r"Out\[\d+\]:\s*" + shape(reply) if reply else "", shown), (line, shown)
-            # A person reads before typing on; meanwhile the users log in.
-            if ".do(" in line or ".add(" in line:
-                logins = 10 if ".do(" in line else 15
-                shell.run_until(LOGINS, rf": {logins}$")
-        shell.ctrl_d()
-        assert shell.ended() == 0
-        server.terminate()
-        assert "ended after 15 logins" in server.communicate(timeout=30)[0]
+    server = place.popen("server", "--port", "0")
+    assert server.stdout is not None
+    address = server.stdout.readline().split(" on ")[1].split(",")[0]
+    place.environment["AMOC_XMPP_SERVERS"] = address
+    shell = place.shell("console", "--set", f"scenarios_dir={ROOT / 'scenarios'}")
+    for line, reply in session:
+        shown = shell.run(line)
+        assert re.search(r"Out\[\d+\]:\s*" + shape(reply) if reply else "", shown), (line, shown)
+        # A person reads before typing on; meanwhile the users log in.
+        if ".do(" in line or ".add(" in line:
+            logins = 10 if ".do(" in line else 15
+            shell.run_until(LOGINS, rf": {logins}$")
+    shell.ctrl_d()
+    assert shell.ended() == 0
+    server.terminate()
+    assert "ended after 15 logins" in server.communicate(timeout=30)[0]
 
 
 def test_replies_are_plain_data(place: Workplace) -> None:

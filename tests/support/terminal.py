@@ -177,6 +177,7 @@ class Workplace:
             "TERM": "xterm",
         }
         self._shells: list[Shell] = []
+        self._processes: list[subprocess.Popen[str]] = []
         (folder / "scenarios").mkdir()
         self.scenario("chat", CHAT)
         self.scenario("broken", BROKEN)
@@ -211,8 +212,8 @@ class Workplace:
         )
 
     def popen(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command that goes on."""
-        return subprocess.Popen(
+        """Start a command that goes on; it is killed with the workplace, if it still goes on then."""
+        process = subprocess.Popen(
             [*AMOC, *arguments],
             cwd=self.folder,
             env=self.environment,
@@ -221,6 +222,8 @@ class Workplace:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self._processes.append(process)
+        return process
 
     def node(self) -> psutil.Process:
         """The process of the node that runs here."""
@@ -233,6 +236,11 @@ class Workplace:
             shell.kill()
         if (self.node_dir / "node.sock").exists():
             self.amoc("stop")
+        for process in self._processes:
+            process.kill()
+            if process.stdout is not None:
+                process.stdout.close()
+            process.wait()
 
 
 def gone(processes: list[psutil.Process]) -> bool:
