@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 from xml.parsers import expat
 
 from amoc.xmpp.core.element import Element
+from amoc.xmpp.core.prompt import make_prompt
 
 __all__ = ["MAX_DEPTH", "BadXml", "Event", "StreamEnd", "StreamHeader", "Tokenizer", "too_many_names"]
 
@@ -78,8 +79,7 @@ class Tokenizer:
         # a space cannot occur in a namespace name, so expat refuses one that would confuse us
         parser = expat.ParserCreate("utf-8", " ", _interned)
         parser.buffer_text = False  # its buffer would cost memory in each connection
-        if hasattr(parser, "SetReparseDeferralEnabled"):  # expat >= 2.6
-            parser.SetReparseDeferralEnabled(False)  # else a stanza split across reads comes late
+        make_prompt(parser)
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._characters
