@@ -1,6 +1,7 @@
 """Stream management against ejabberd and Prosody: sessions that are killed and resumed lose and double nothing."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,11 @@ async def nothing_more(client: Client) -> None:
 
 
 @pytest.fixture(autouse=True)
-def mode(settings: Config) -> None:
+async def mode(server: Server, settings: Config) -> AsyncIterator[None]:
+    """Sessions can be resumed, and none is left to the server by a test."""
     settings.set_all({"xmpp_stream_management": "resume", "xmpp_login_timeout": 10.0})
+    yield
+    await server.until(lambda now: now.sessions == 0)
 
 
 async def test_every_stanza_is_acknowledged(server: Server) -> None:
@@ -98,7 +102,10 @@ async def test_what_the_server_could_not_deliver_comes_after_the_resumption(serv
         await nothing_more(one)
 
 
-async def test_a_session_on_both_sides_of_traffic_is_cut_at_any_time(server: Server) -> None:
+async def test_a_session_on_both_sides_of_traffic_is_cut_at_any_time(
+    accounts: Callable[..., None], server: Server
+) -> None:
+    accounts(207, 208)
     async with connect(207) as one, connect(208) as two:
         number = 0
         for turn in range(15):
@@ -113,7 +120,10 @@ async def test_a_session_on_both_sides_of_traffic_is_cut_at_any_time(server: Ser
             (one if turn % 2 else two).kill()
             assert await (one if turn % 2 else two).resume()
         for client in (one, two):
-            assert await bodies(client, number) == [str(sent) for sent in range(number)]
+            got = await bodies(client, number)
+            if server.name == "ejabberd":  # it routes again what was on its way to the old connection: in any order
+                got.sort(key=int)
+            assert got == [str(sent) for sent in range(number)]
             await client.acknowledged()
             await nothing_more(client)
     assert "lost" not in counts()
@@ -132,7 +142,8 @@ async def test_a_session_that_was_ended_cannot_be_resumed(server: Server) -> Non
     assert counts()["refused"] == 1
 
 
-async def test_on_without_resume(server: Server) -> None:
+async def test_on_without_resume(accounts: Callable[..., None]) -> None:
+    accounts(211)  # ejabberd removes an anonymous user who has gone, and with it the one who has come back meanwhile
     async with connect(211, stream_management="on") as one:
         for _ in range(5):
             one.send_message(one.jid, "x")

@@ -9,17 +9,24 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-__all__ = ["Certificate", "issue"]
+__all__ = ["CLIENT", "Certificate", "issue"]
+
+CLIENT = "user_310@scram.local"
+XMPP_ADDR = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.5")
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """PEM files of one server: its key, its certificate, both in one file, and the authority to trust."""
+    """PEM files of one server: its key, its certificate, both in one file, and the authority to trust.
+
+    `client` has a certificate and key that the same authority has made for `CLIENT` (RFC 6120, 13.7.1.4).
+    """
 
     key: Path
     certificate: Path
     both: Path
     authority: Path
+    client: Path
 
 
 def issue(folder: Path, hosts: list[str]) -> Certificate:
@@ -35,18 +42,32 @@ def issue(folder: Path, hosts: list[str]) -> Certificate:
     )
     key = ec.generate_private_key(ec.SECP256R1())
     names = [x509.DNSName(host) for host in hosts]
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, hosts[0])])
     certificate = (
         _builder(subject, authority_name, key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.SubjectAlternativeName([*names, address]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([*names, loopback]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
-    key_pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    address = CLIENT.encode()
+    client_key = ec.generate_private_key(ec.SECP256R1())
+    client_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, CLIENT.partition("@")[0])])
+    client = (
+        _builder(client_name, authority_name, client_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(  # DER: a UTF8String
+            x509.SubjectAlternativeName([x509.OtherName(XMPP_ADDR, bytes([12, len(address)]) + address)]),
+            critical=False,
+        )
+        .sign(authority_key, hashes.SHA256())
+    )
+    key_pem, client_pem = (
+        one.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        for one in (key, client_key)
     )
     certificate_pem = certificate.public_bytes(serialization.Encoding.PEM)
     authority_pem = authority.public_bytes(serialization.Encoding.PEM)
@@ -55,6 +76,7 @@ def issue(folder: Path, hosts: list[str]) -> Certificate:
         certificate=_write(folder / "certificate.pem", certificate_pem),
         both=_write(folder / "both.pem", certificate_pem + key_pem),
         authority=_write(folder / "authority.pem", authority_pem),
+        client=_write(folder / "client.pem", client.public_bytes(serialization.Encoding.PEM) + client_pem),
     )
 
 
