@@ -28,10 +28,11 @@ run: $(INSTALLED) ## a first load test, half a minute: 20 users on amoc's embedd
 	  --set settle=2 --set rounds=22 --set pause=1 --set linger=2 $(ARGS)
 
 test: $(INSTALLED) ## every test; real servers are installed when root on Debian, else skipped with the reason
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto tests/unit tests/test_*.py $(ARGS)
+	$(BIN)/pytest tests/integration $(ARGS)
 
 unit: $(INSTALLED) ## the tests that need no server, in less than a minute
-	$(BIN)/pytest -m "not slow" tests/unit tests/test_*.py $(ARGS)
+	$(BIN)/pytest -n auto -m "not slow" tests/unit tests/test_*.py $(ARGS)
 
 lint: $(INSTALLED) ## style and mistakes, by ruff
 	$(BIN)/ruff check $(ARGS)

@@ -287,9 +287,9 @@ async def test_too_many_consoles_are_refused(served: Server, path: Path) -> None
 async def test_another_user_is_refused_whatever_the_files_mode_is(
     served: Server, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)  # `path` may be relative to where this test began
     tmp_path.chmod(0o755)
-    path.chmod(0o666)
+    (tmp_path / path.name).chmod(0o666)
     mine = os.geteuid()
     if mine == 0:
         os.seteuid(65534)
