@@ -6,23 +6,24 @@ cancelled is none of these.
 """
 
 import asyncio
-import ssl
 from collections.abc import Generator
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 from amoc import metrics
 from amoc.xmpp.client import Client
 from amoc.xmpp.core.address import ServerAddress, parse_address
-from amoc.xmpp.core.login import ClientStream, Login
+from amoc.xmpp.core.login import Login
 from amoc.xmpp.errors import ConnectFailed, XmppError
 from amoc.xmpp.inbox import forget
 from amoc.xmpp.managed import ManagedClient
 from amoc.xmpp.settings import Options
+from amoc.xmpp.transport.binding import channel_bindings
 from amoc.xmpp.transport.connection import Connection
-from amoc.xmpp.transport.dial import Dialer, resolve
-from amoc.xmpp.transport.tcp import TcpConnection
-from amoc.xmpp.transport.tls import client_context, handshake_failure
+from amoc.xmpp.transport.dial import resolve
+from amoc.xmpp.transports import dialer, make_connection, start_tls
 from amoc.xmpp.waterfall import Waterfall, count_failure
 
 __all__ = ["Connecting", "connect", "log_in"]
@@ -69,6 +70,8 @@ async def _connect(user_id: int, options: Options) -> Client:
 async def log_in(client: Client) -> None:
     """Log a client in that has no connection. Raises ConnectFailed, and leaves nothing open unless it returns."""
     options, user_id = client.options, client.user_id
+    if options.client_certificate:
+        options = replace(options, client_certificate=options.client_certificate.format(id=user_id))
     waterfall = Waterfall()
     login = Login(
         domain=options.domain,
@@ -77,13 +80,15 @@ async def log_in(client: Client) -> None:
         resource=options.resource,
         tls=options.tls,
         sasl=options.sasl,
+        token=options.token.format(id=user_id),
+        certificate=bool(options.client_certificate),
     )
     server = parse_address(options.server(user_id))
-    stream = ClientStream(login, options.max_stanza_size, secure=server.secure, management=client.management)
-    stream.notice = waterfall.ended
-    connection = TcpConnection(stream, client)
-    client.attach(connection)
     try:
+        connection = make_connection(client, server, login)
+        connection.stream.notice = waterfall.ended
+        connection.stream.bindings = partial(_bindings, connection)
+        client.attach(connection)
         await _log_in(client, connection, server, options)
     except ConnectFailed as error:
         error.who = client.who
@@ -91,6 +96,11 @@ async def log_in(client: Client) -> None:
         raise
     waterfall.record()
     metrics.increment("amoc.counters.connections")
+
+
+def _bindings(connection: Connection) -> dict[str, bytes]:
+    transport = connection.transport
+    return channel_bindings(transport.get_extra_info("ssl_object") if transport is not None else None)
 
 
 async def _log_in(client: Client, connection: Connection, server: ServerAddress, options: Options) -> None:
@@ -102,11 +112,10 @@ async def _log_in(client: Client, connection: Connection, server: ServerAddress,
             stream.step = "resolve"
             addresses = await resolve(server.host, server.port)
             stream.ended("resolve")
-            await connection.connect(_dialer(server, addresses, options))
+            await connection.connect(dialer(server, addresses, options))
             while await news != "ready":
                 news = client.news()
-                assert isinstance(connection, TcpConnection)  # no other begins TLS later
-                await _start_tls(connection, options)
+                await start_tls(connection, options)
     except TimeoutError:
         connection.abort()
         reason = f"not done within {options.login_timeout:g} s"
@@ -118,27 +127,3 @@ async def _log_in(client: Client, connection: Connection, server: ServerAddress,
             cause = "lost" if error.__cause__ is not None else "closed"
             raise ConnectFailed(stream.step, error.what(), cause=cause) from error
         raise
-
-
-def _dialer(server: ServerAddress, addresses: list[str], options: Options) -> Dialer:
-    if not server.secure:
-        return Dialer(server, addresses, options.source_addresses)
-    # the certificate of direct TLS is for the domain (XEP-0368), that of a URL for its host (RFC 7395, 4)
-    hostname, protocol = (options.domain, "xmpp-client") if server.scheme == "tls" else (server.host, "http/1.1")
-    context = _context(options, protocol)
-    return Dialer(server, addresses, options.source_addresses, context, hostname, options.login_timeout)
-
-
-def _context(options: Options, protocol: str = "") -> ssl.SSLContext:
-    try:
-        return client_context(options.accept_any_certificate, options.ca_file, protocol)
-    except OSError as error:
-        raise ConnectFailed("tls", f"xmpp_ca_file cannot be read: {error}") from error
-
-
-async def _start_tls(connection: TcpConnection, options: Options) -> None:
-    context = _context(options)
-    try:
-        await connection.start_tls(context, hostname=options.domain, timeout=options.login_timeout)
-    except OSError as error:
-        raise handshake_failure(error) from error

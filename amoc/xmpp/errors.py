@@ -63,11 +63,11 @@ def _rebuild(kind: type[XmppError], args: tuple[object, ...], state: dict[str, o
 class ConnectFailed(XmppError):
     """The login did not get through.
 
-    `step` is one of resolve, connect, stream, features, starttls, tls, sasl, resume, bind, session, enable;
-    `reason` is what went wrong; `said` is what the server said, if it said something. `cause` is a word to count
-    it by: the server's error condition, or one of closed (by the server), nonsense (what the server sent makes
-    none), not-offered, downgrade, unproved (the server has not proved that it knows the password), timeout; ""
-    when the exception that this one comes from says it.
+    `step` is one of resolve, connect, tls, websocket, stream, features, starttls, sasl, resume, bind, session,
+    enable; `reason` is what went wrong; `said` is what the server said, if it said something. `cause` is a word
+    to count it by: the server's error condition, or one of closed (by the server), nonsense (what the server sent
+    makes none), not-offered, downgrade, unproved (the server has not proved that it knows the password), timeout,
+    http-404 and the like; "" when the exception that this one comes from says it.
     """
 
     def __init__(self, step: str, reason: str, said: str = "", *, cause: str = "") -> None:

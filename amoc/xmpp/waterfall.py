@@ -19,7 +19,8 @@ from amoc.xmpp.errors import ConnectFailed
 __all__ = ["STEPS", "Waterfall", "cause_of", "count_failure", "record_presence"]
 
 STEPS: Final = (
-    "resolve", "connect", "stream", "features", "starttls", "tls", "sasl", "resume", "bind", "session", "enable",
+    "resolve", "connect", "websocket", "stream", "features", "starttls", "tls", "sasl", "resume", "bind", "session",
+    "enable",
 )  # fmt: skip
 _NAMES: Final = {step: f"amoc.times.login.{step}" for step in STEPS}
 

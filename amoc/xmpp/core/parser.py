@@ -67,6 +67,8 @@ def parse_elements(data: bytes, limit: int) -> list[Event]:
 
     Anything that is not just elements and white space ends the list with a `BadXml`.
     """
+    if not data or data.isspace():
+        return []
     events = _shared.feed(data, limit)
     if events is not None:
         return events

@@ -3,11 +3,13 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.accept import Policy, ServerStream
 from amoc.xmpp.core.element import Element
+from amoc.xmpp.core.framing import FRAMES
 from amoc.xmpp.core.management import Management
 from amoc.xmpp.core.parser import MAX_STANZA_SIZE
 from amoc.xmpp.core.sasl import STRENGTH
@@ -17,6 +19,7 @@ from amoc.xmpp.server.managed import RESUME_TIMEOUT, Managed
 from amoc.xmpp.server.router import Counters, Router
 from amoc.xmpp.transport.binding import channel_bindings
 from amoc.xmpp.transport.tcp import TcpConnection
+from amoc.xmpp.transport.websocket import WebSocketServerConnection
 
 __all__ = ["EmbeddedServer", "serve"]
 
@@ -36,7 +39,7 @@ class EmbeddedServer:
         self.port = 0
         self._context = context
         self._max = max_stanza_size
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
         self._links: set[_Link] = set()
         self._handshakes: set[asyncio.Task[None]] = set()
 
@@ -60,9 +63,9 @@ class EmbeddedServer:
 
     async def close(self) -> None:
         """Stop listening, end every connection. No socket or task is left."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
         for task in self._handshakes:
             task.cancel()
         for link in list(self._links):
@@ -80,11 +83,26 @@ class EmbeddedServer:
     async def listen(self, host: str, port: int) -> None:
         """Open the port. Raises OSError when that is not possible."""
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._accept, host, port, backlog=4096)
-        self.host, self.port = self._listener.sockets[0].getsockname()[:2]
+        listener = await loop.create_server(self._accept, host, port, backlog=4096)
+        self._listeners.append(listener)
+        self.host, self.port = listener.sockets[0].getsockname()[:2]
+
+    async def listen_websocket(self, host: str = "127.0.0.1", port: int = 0) -> str:
+        """Open another port, for WebSocket without TLS; return its URL. Raises OSError when that is not possible."""
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(self._accept_websocket, host, port, backlog=4096)
+        self._listeners.append(listener)
+        return f"ws://{host}:{listener.sockets[0].getsockname()[1]}/"
 
     def _accept(self) -> TcpConnection:
-        link = _Link(self)
+        return self._accept_as(TcpConnection, ServerStream(self.policy, self._max))
+
+    def _accept_websocket(self) -> TcpConnection:
+        policy = replace(self.policy, tls=False, tls_required=False)  # no STARTTLS there (RFC 7395, 3.9)
+        return self._accept_as(WebSocketServerConnection, ServerStream(policy, self._max, FRAMES))
+
+    def _accept_as(self, kind: type[TcpConnection], stream: ServerStream) -> TcpConnection:
+        link = _Link(self, kind, stream)
         self._links.add(link)
         return link.connection
 
@@ -114,13 +132,13 @@ class _Link:
 
     __slots__ = ("_server", "_stream", "available", "connection", "jid", "management")
 
-    def __init__(self, server: EmbeddedServer) -> None:
+    def __init__(self, server: EmbeddedServer, kind: type[TcpConnection], stream: ServerStream) -> None:
         self._server = server
-        self._stream = ServerStream(server.policy, server._max)
+        self._stream = stream
         self.jid = ""
         self.available: Element | None = None
         self.management: Management | None = None
-        self.connection = TcpConnection(self._stream, self)
+        self.connection = kind(stream, self)
         self._stream.bindings = self._bindings
         self._stream.certified = self._certified
 

@@ -23,7 +23,7 @@ from tests.support.servers.process import ServerProcess, free_ports
 __all__ = ["Counts", "Server", "ServerError"]
 
 READY_SECONDS = 30.0
-VHOSTS = ["localhost", "scram.local"]
+VHOSTS = ["localhost", "scram.local", "sha1.local", "sha256.local", "sha512.local", "anonymous.local"]
 
 
 class ServerError(Exception):
@@ -63,12 +63,14 @@ class Server(ABC):
     """
 
     name: str
+    websocket_path: str
+    bosh_path: str
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.certificate = certificates.issue(folder, VHOSTS)
         self.authority = self.certificate.authority
-        self.port, self.http_port = free_ports(2)
+        self.port, self.tls_port, self.http_port, self.https_port = free_ports(4)
         self.start()
 
     def __repr__(self) -> str:
@@ -79,6 +81,13 @@ class Server(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def url(self, scheme: str) -> str:
+        """What `xmpp_servers` takes for another transport: `scheme` is tls, ws, wss, http or https."""
+        if scheme == "tls":
+            return f"tls://127.0.0.1:{self.tls_port}"
+        port = self.https_port if scheme in ("wss", "https") else self.http_port
+        return f"{scheme}://127.0.0.1:{port}{self.websocket_path if scheme.startswith('ws') else self.bosh_path}"
 
     @abstractmethod
     def _start(self) -> ServerProcess:

@@ -18,10 +18,17 @@ class Ejabberd(Server):
     """ejabberd 23.01 (Debian 12); its HTTP API is at `/api` of `http_port` (`api`)."""
 
     name = "ejabberd"
+    websocket_path = "/ws"
+    bosh_path = "/bosh"
 
     def _start(self) -> ServerProcess:
         configuration = Template((HERE / "ejabberd.yml").read_text()).substitute(
-            port=self.port, http_port=self.http_port, certificate=self.certificate.both, folder=self.folder
+            port=self.port,
+            tls_port=self.tls_port,
+            http_port=self.http_port,
+            https_port=self.https_port,
+            certificate=self.certificate.both,
+            folder=self.folder,
         )
         (self.folder / "ejabberd.yml").write_text(configuration)
         environment = {

@@ -10,19 +10,25 @@ network_backend = "epoll"
 network_settings = { tcp_backlog = 1000, read_timeout = 14400 }
 interfaces = { "127.0.0.1" }
 c2s_ports = { $port }
+c2s_direct_tls_ports = { $tls_port }
 http_ports = { $http_port }
-https_ports = {}
+https_ports = { $https_port }
+https_interfaces = { "127.0.0.1" }
+https_ssl = { key = "$key", certificate = "$certificate" }
 http_interfaces = { "127.0.0.1" }
 http_default_host = "localhost"
 s2s_ports = {}
 c2s_require_encryption = false
 allow_unencrypted_plain_auth = true
+consider_bosh_secure = true
+consider_websocket_secure = true
 c2s_timeout = 600
 storage = "memory"
 ssl = { key = "$key", certificate = "$certificate" }
 modules_enabled = {
   "amoc_counter", "roster", "saslauth", "tls", "disco", "presence", "message", "iq", "c2s", "ping", "time", "version",
-  "adhoc", "admin_adhoc", "blocklist", "carbons", "csi_simple", "mam", "pep", "private", "smacks", "uptime", "vcard_legacy",
+  "adhoc", "admin_adhoc", "blocklist", "bosh", "carbons", "csi_simple", "mam", "pep", "private", "smacks", "uptime", "vcard_legacy",
+  "websocket",
 }
 admins = { "admin@localhost" }
 smacks_hibernation_time = 30
@@ -36,6 +42,11 @@ VirtualHost "scram.local"
   authentication = "internal_hashed"
   modules_enabled = { "register" }
   allow_registration = true
+VirtualHost "sha256.local"
+  authentication = "internal_hashed"
+  password_hash = "SHA-256"
+VirtualHost "anonymous.local"
+  authentication = "anonymous"
 Component "conference.localhost" "muc"
   modules_enabled = { "muc_mam" }
 Component "pubsub.localhost" "pubsub"

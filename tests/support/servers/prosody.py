@@ -16,6 +16,8 @@ class Prosody(Server):
     """Prosody 0.12 (Debian 12)."""
 
     name = "prosody"
+    websocket_path = "/xmpp-websocket"
+    bosh_path = "/http-bind"
 
     def _start(self) -> ServerProcess:
         if shutil.which("prosody") is None:
@@ -25,7 +27,9 @@ class Prosody(Server):
         shutil.copy(HERE / "mod_amoc_counter.lua", modules)
         configuration = Template((HERE / "prosody.cfg.lua").read_text()).substitute(
             port=self.port,
+            tls_port=self.tls_port,
             http_port=self.http_port,
+            https_port=self.https_port,
             folder=self.folder,
             key=self.certificate.key,
             certificate=self.certificate.certificate,

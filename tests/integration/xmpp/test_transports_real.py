@@ -1,0 +1,146 @@
+"""Every transport against ejabberd and Prosody: logins, messages both ways, refusals, the end of the server."""
+
+import ssl
+from collections.abc import Iterator
+
+import pytest
+
+from amoc import config, metrics
+from amoc.config import CORE, Config
+from amoc.xmpp import AuthFailed, Client, ConnectFailed, Element, IqError, connect, jid_of
+from amoc.xmpp.settings import SETTINGS
+from tests.support.servers import Server
+
+TRANSPORTS = ["tls", "ws", "wss"]
+SECURE = ["tls", "wss"]
+HTTP = ["ws"]
+PING = Element("{urn:xmpp:ping}ping")
+
+
+@pytest.fixture(autouse=True)
+def settings(server: Server) -> Iterator[Config]:
+    before, registry = config.current(), metrics.current()
+    own = Config((*CORE, *SETTINGS), env={})
+    config.use(own)
+    metrics.use(metrics.Registry())
+    own.set_all({"xmpp_servers": [server.address], "xmpp_ca_file": str(server.authority)})
+    yield own
+    config.use(before)
+    metrics.use(registry)
+
+
+def tls(client: Client) -> ssl.SSLObject | None:
+    """The TLS of the client's connection."""
+    assert client._connection is not None
+    assert client._connection.transport is not None
+    found = client._connection.transport.get_extra_info("ssl_object")
+    return found if isinstance(found, ssl.SSLObject) else None
+
+
+@pytest.mark.parametrize("scheme", TRANSPORTS)
+async def test_two_users_talk(server: Server, scheme: str) -> None:
+    """One of them over TCP: both sides of the server have to agree on what was said."""
+    before = server.counts()
+    async with connect(201, servers=[server.url(scheme)]) as one, connect(202) as two:
+        assert one.jid == "user_201@localhost/res1"
+        assert (tls(one) is not None) == (scheme in SECURE)
+        for client in (one, two):
+            client.send_presence()
+            await client.receive(lambda stanza, me=client: stanza.get("from") == me.jid, timeout=5)  # type: ignore[misc]
+        for sender, reader in ((one, two), (two, one)):
+            for number in range(100):
+                sender.send_message(reader.jid, f"number {number} <&> \U0001f426")
+            for number in range(100):
+                message = await reader.receive("message", timeout=5)
+                assert message.findtext("body") == f"number {number} <&> \U0001f426"
+                assert (message.get("from"), message.ns) == (sender.jid, "jabber:client")
+        assert (await one.iq("get", "localhost", PING)).get("type") == "result"
+        assert (await two.iq("get", one.jid, PING)).get("from") == one.jid
+        large = "ä" * 50_000
+        one.send_message(two.jid, large)
+        two.send_message(one.jid, large)
+        for client in (one, two):
+            assert (await client.receive("message", timeout=5)).findtext("body") == large
+        with pytest.raises(IqError):
+            await one.iq("get", "localhost", Element("{urn:example:unheard-of}query"))
+    seen = await server.until(lambda now: (now - before).closed == 2) - before
+    assert (seen.opened, seen.messages_in, seen.messages_out) == (2, 202, 202)
+
+
+@pytest.mark.parametrize("scheme", TRANSPORTS)
+async def test_each_step_is_timed(server: Server, scheme: str) -> None:
+    async with connect(203, servers=[server.url(scheme)]):
+        pass
+    times = metrics.current().flush().histograms
+    steps = {name.rpartition(".")[2] for name in times if name.startswith("amoc.times.login.")}
+    expected = {"resolve", "connect", "stream", "features", "sasl", "bind"}
+    expected |= {"tls"} if scheme in SECURE else set()
+    expected |= {"websocket"} if scheme in ("ws", "wss") else set()
+    assert steps - {"session"} == expected
+    total = times["amoc.times.connection"].sum
+    assert sum(times[f"amoc.times.login.{step}"].sum for step in steps) == pytest.approx(total, rel=0.05, abs=500)
+
+
+@pytest.mark.parametrize("scheme", TRANSPORTS)
+@pytest.mark.parametrize("mechanism", ["PLAIN", ""])
+async def test_accounts_and_a_wrong_password(server: Server, settings: Config, scheme: str, mechanism: str) -> None:
+    settings.set_all({"xmpp_domain": "scram.local", "xmpp_servers": [server.url(scheme)]})
+    if jid_of(204) not in server.accounts():
+        server.register({jid_of(204): "password_204"})
+    async with connect(204, sasl=mechanism) as client:
+        await client.iq("get", None, PING)
+    with pytest.raises(AuthFailed, match=r"user 204 .* was refused .*not-authorized"):
+        await connect(204, sasl=mechanism, password="wrong")
+
+
+@pytest.mark.parametrize("scheme", SECURE)
+async def test_certificates_are_checked(server: Server, settings: Config, scheme: str) -> None:
+    settings.set_all({"xmpp_ca_file": "", "xmpp_servers": [server.url(scheme)]})
+    with pytest.raises(ConnectFailed, match=r"certificate is not valid: .*xmpp_accept_any_certificate") as refused:
+        await connect(205)
+    assert refused.value.step == "tls"
+    assert metrics.current().flush().counters["xmpp.failures.tls.certificate"] == 1
+    async with connect(205, accept_any_certificate=True) as client:
+        assert tls(client) is not None
+
+
+async def test_direct_tls_checks_the_domain_and_agrees_on_the_protocol(server: Server, settings: Config) -> None:
+    settings.set("xmpp_servers", [server.url("tls")])
+    with pytest.raises(ConnectFailed, match=r"certificate is not valid: Hostname mismatch|UNRECOGNIZED_NAME"):
+        await connect(206, domain="elsewhere.example")
+    async with connect(206) as client:
+        agreed = tls(client)
+        assert agreed is not None
+        assert agreed.selected_alpn_protocol() in ("xmpp-client", None)  # Debian's ejabberd does not do ALPN
+
+
+@pytest.mark.parametrize("scheme", HTTP)
+async def test_plain_http_is_refused_when_tls_is_required(server: Server, scheme: str) -> None:
+    with pytest.raises(ConnectFailed, match=f"has no TLS: use {scheme}s://"):
+        await connect(207, servers=[server.url(scheme)], tls="required")
+
+
+@pytest.mark.parametrize("scheme", HTTP)
+async def test_a_wrong_path(server: Server, scheme: str) -> None:
+    url = f"{scheme}://127.0.0.1:{server.http_port}/no/such/thing"
+    with pytest.raises(ConnectFailed, match=r"the server answered HTTP 4.. .*no/such/thing") as refused:
+        await connect(208, servers=[url])
+    assert refused.value.step == ("websocket" if scheme == "ws" else "stream")
+
+
+@pytest.mark.parametrize("scheme", TRANSPORTS)
+async def test_an_unknown_domain(server: Server, scheme: str) -> None:
+    with pytest.raises(ConnectFailed):
+        await connect(209, servers=[server.url(scheme)], domain="nowhere.example", accept_any_certificate=True)
+
+
+@pytest.mark.parametrize("scheme", TRANSPORTS)
+async def test_killed_and_closed_sessions_are_gone(server: Server, scheme: str) -> None:
+    before = server.counts()
+    client = await connect(210, servers=[server.url(scheme)])
+    await client.close()
+    assert not client.connected
+    seen = await server.until(lambda now: (now - before).closed == 1) - before
+    assert (seen.opened, seen.closed) == (1, 1)
+    client = await connect(210, servers=[server.url(scheme)])
+    client.kill()
