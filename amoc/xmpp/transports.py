@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from amoc.xmpp.client import Client
 from amoc.xmpp.core.address import ServerAddress
+from amoc.xmpp.core.bosh import BoshSession
 from amoc.xmpp.core.framing import FRAMES
 from amoc.xmpp.core.login import ClientStream, Login
 from amoc.xmpp.errors import ConnectFailed
 from amoc.xmpp.settings import Options
+from amoc.xmpp.transport.bosh import BoshConnection
 from amoc.xmpp.transport.connection import Connection
 from amoc.xmpp.transport.dial import Dialer
 from amoc.xmpp.transport.tcp import TcpConnection
@@ -31,8 +33,13 @@ def make_connection(client: Client, server: ServerAddress, login: Login) -> Conn
             reason = f"xmpp_tls is required, but {server} has no TLS: use {server.scheme}s://"
             raise ConnectFailed("starttls", reason, cause="not-offered")
         login = replace(login, tls="never")
-    stream = ClientStream(login, size, FRAMES, secure=server.secure, management=management)
-    return WebSocketConnection(stream, client)
+    if server.scheme in ("ws", "wss"):
+        stream = ClientStream(login, size, FRAMES, secure=server.secure, management=management)
+        return WebSocketConnection(stream, client)
+    session = BoshSession()
+    return BoshConnection(
+        ClientStream(login, size, session, secure=server.secure, management=management), client, session
+    )
 
 
 def dialer(server: ServerAddress, addresses: Sequence[str], options: Options) -> Dialer:

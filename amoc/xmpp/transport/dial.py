@@ -45,19 +45,21 @@ class Dialer:
     hostname: str = ""
     timeout: float = 30.0
 
-    async def open(self, protocol: asyncio.Protocol, stream: Stream) -> None:
-        """Give `protocol` a connection to the first address that answers. `stream` is told the steps.
+    async def open(self, protocol: asyncio.Protocol, stream: Stream | None = None) -> None:
+        """Give `protocol` a connection to the first address that answers. `stream`, if any, is told the steps.
 
         Raises ConnectFailed. Whenever this does not return, nothing is left open.
         """
-        stream.step = "connect"
+        if stream is not None:
+            stream.step = "connect"
         if self.context is None:
             await self._reach(protocol)
             return
         plain = _Plain()
         await self._reach(plain)
-        stream.ended("connect")
-        stream.step = "tls"
+        if stream is not None:
+            stream.ended("connect")
+            stream.step = "tls"
         try:
             secure = await asyncio.get_running_loop().start_tls(
                 plain.transport,
