@@ -12,7 +12,7 @@ from amoc import metrics
 from amoc.config import Config
 from amoc.metrics import Delta
 from amoc.scenario import Scenario, Store, load
-from amoc.xmpp import connect
+from amoc.xmpp import ConnectFailed, connect
 from amoc.xmpp.ext import mam, muc, muc_admin
 from tests.support.servers import Server
 
@@ -120,3 +120,37 @@ async def test_muc_that_may_not_join(server: Server, load_scenario: Load) -> Non
             await run(scenario, range(98, 99))
     assert raised.group_contains(muc.JoinRefused, match="registration-required")
     assert metrics.current().flush().counters["muc_joins_refused"] == 1
+
+
+@pytest.fixture
+def encrypted(server: Server) -> dict[str, object]:
+    """The settings with which the users of mongoose_ssl_tcp_ws_bosh find the server."""
+    return {
+        "xmpp_ca_file": str(server.authority),
+        "bosh_servers": [server.url("https")],
+        "websocket_servers": [server.url("wss")],
+        "settle": 1.0,
+        "linger": 1.0,
+    }
+
+
+async def test_users_of_three_transports_talk(
+    server: Server, load_scenario: Load, encrypted: dict[str, object]
+) -> None:
+    scenario = load_scenario("mongoose_ssl_tcp_ws_bosh", neighbours=12, **encrypted)
+    users = range(1, 13)
+    before = server.counts()
+    counted = (await run(scenario, users)).counters
+    seen = await server.until(lambda now: (now - before).closed == len(users)) - before
+    beyond = sum(users)  # user 1 writes to user 13, user 2 to 13 and 14, …, who are not there
+    assert counted["messages_received"] == seen.messages_out == 2 * conversations(users, 12)
+    assert counted["messages_sent"] == seen.messages_in == 2 * (conversations(users, 12) + beyond)
+    assert counted["amoc.counters.connections"] == seen.opened == len(users)
+
+
+@pytest.mark.parametrize("user_id", [3, 1, 2])
+async def test_none_of_them_trusts_anybody(load_scenario: Load, encrypted: dict[str, object], user_id: int) -> None:
+    scenario = load_scenario("mongoose_ssl_tcp_ws_bosh", **encrypted | {"xmpp_ca_file": ""})
+    with pytest.raises(ConnectFailed, match="certificate is not valid") as failed:
+        await scenario.start(user_id)
+    assert failed.value.step == "tls"
