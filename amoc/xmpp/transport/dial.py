@@ -10,6 +10,7 @@ import asyncio
 import errno
 import ipaddress
 import itertools
+import os
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
@@ -154,4 +155,6 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 def _text(error: Exception) -> str:
+    if isinstance(error, OSError) and (error.errno or 0) > 0:  # asyncio puts words of its own into some of these
+        return os.strerror(error.errno)
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
