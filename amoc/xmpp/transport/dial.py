@@ -155,6 +155,6 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 def _text(error: Exception) -> str:
-    if isinstance(error, OSError) and (error.errno or 0) > 0:  # asyncio puts words of its own into some of these
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:  # asyncio puts words of its own into some of these
         return os.strerror(error.errno)
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
