@@ -155,6 +155,7 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 def _text(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:  # asyncio puts words of its own into some of these
+    # asyncio puts words of its own into some of the kernel's errors
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
