@@ -122,9 +122,7 @@ class Drive:
         """Stop gently; by force after a while or at the second signal. `reason` is for the report."""
         if self.status.get("state") not in ("running", "starting", "terminating"):
             return
-        master = self._context.master
-        master.reason = master.reason or reason
-        stopping = asyncio.ensure_future(call(self._context, "local.stop"))
+        stopping = asyncio.ensure_future(self._context.master.stop(reason=reason))
         deadline = time.monotonic() + GENTLE
         while not stopping.done() and self._signals < 2 and time.monotonic() < deadline:
             await self._tick(stopping)

@@ -169,7 +169,7 @@ class Master:
             await self._until(lambda: self.state.reached("init"), BEGIN, "init()")
         except BaseException as error:
             cancelled = isinstance(error, asyncio.CancelledError)
-            self._fail("its start was cancelled" if cancelled else str(error) or type(error).__name__)
+            self._fail("its start was cancelled" if cancelled else str(error) or type(error).__name__, force=False)
             await asyncio.wait({self._end()})
             raise
 
@@ -209,15 +209,18 @@ class Master:
         await self._until(lambda: self.state.dropped(command) is not None, ACKNOWLEDGE, "the users to be removed")
         return self.state.dropped(command) or {}
 
-    async def stop(self, *, force: bool = False) -> dict[str, Any]:
-        """End the run; returns per node the state it is in afterwards. One that is ending already is waited for."""
+    async def stop(self, *, force: bool = False, reason: str = "stopped") -> dict[str, Any]:
+        """End the run; returns per node the state it is in afterwards. One that is ending already is waited for.
+
+        `reason` is for the report, unless there is one already.
+        """
         if self._checking is not None:  # nothing is started yet
             checking, nodes = self._checking, self.state.nodes.values()
             checking.cancel()
             await asyncio.wait({checking})
             return {node.name: {"state": node.state} for node in nodes}
         if self.state.active():
-            self.reason = self.reason or "stopped"
+            self.reason = self.reason or reason
             self._publish(self.state.stop(force))
         elif not self.ending:
             raise BadInput("no test is running")
@@ -307,11 +310,11 @@ class Master:
         await self._until(lambda: self.state.reached("over"), ACKNOWLEDGE, "the end", watch=False)
         self.events.say("run", f"{run.scenario} is over: {self.reason}")
 
-    def _fail(self, reason: str) -> None:
-        """End the run because it cannot go on."""
+    def _fail(self, reason: str, *, force: bool = True) -> None:
+        """End the run because it cannot go on; without `force`, `teardown` still runs."""
         if self.state.active() and self._ending is None:
             self.reason = reason
-            self._publish(self.state.stop(True))
+            self._publish(self.state.stop(force))
             self._end()
 
     # The bus

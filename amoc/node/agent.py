@@ -163,7 +163,8 @@ class Agent:
             self._beat_now.clear()
             await self._beat()
             try:
-                await asyncio.wait_for(self._beat_now.wait(), BEAT)
+                async with asyncio.timeout(BEAT):  # not wait_for: before 3.12 it may swallow a cancellation
+                    await self._beat_now.wait()
             except TimeoutError:
                 pass
 

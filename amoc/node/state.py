@@ -311,7 +311,12 @@ class NodeState:
                 self.state = "terminating"
             if gently:
                 effects += self._order(self._at("ready"), "stop", now)
-        ending = ("stop", "terminate", "done", "teardown") if gently else ()
+            elif not self.desired.force and self._first and self._reached("setup"):
+                # what setup() made is taken down even if init() failed, by a worker that is not busy with it
+                idle = [i for i in self._alive if self._workers[i].step in ("loaded", "ready", "failed")]
+                for index in idle[:1]:
+                    self._step(self._workers[index], "done", now)
+        ending = () if self.desired.force else ("stop", "terminate", "done", "teardown")
         effects += self._kill([i for i in self._alive if self._workers[i].step not in ending], now)
         if not self._reached("stop") and all(self._workers[i].step == "done" for i in self._alive):
             effects += self._finish("stop")
@@ -324,7 +329,7 @@ class NodeState:
         if "teardown" not in self._begun:
             self._begun.add("teardown")
             if self._first and (done := self._at("done")):
-                return self._order(done[:1], "teardown", now, self.desired.data)
+                return self._order(done[:1], "teardown", now, self._data)
         if not self._at("teardown") and (done := self._at("done")):
             for index in done:
                 self._step(self._workers[index], "quit", now)
@@ -386,7 +391,8 @@ class NodeState:
             return [say, *self._follow(now)]
         if self._reached("init"):  # a replacement that does not come up: as if it had died
             return [say, Kill(index)]
-        return [say, *self._fail(text)]
+        self._step(worker, "failed", now)
+        return [say, *self._fail(text, said=True)]
 
     # Workers that die
 
@@ -462,12 +468,13 @@ class NodeState:
         self._phase = phase
         return [BeatNow()]
 
-    def _fail(self, text: str) -> list[Effect]:
+    def _fail(self, text: str, *, said: bool = False) -> list[Effect]:
+        """The run cannot go on; `said`: people know already."""
         if self._error is not None:
             return []
         self._error = text
         self.state = "error"
-        return [Emit("run", "ERROR", text), BeatNow()]
+        return [BeatNow()] if said else [Emit("run", "ERROR", text), BeatNow()]
 
     def _fold(self, worker: _Worker) -> None:
         """Keep the counts of a worker that is gone; what its users were doing is over."""

@@ -91,7 +91,8 @@ async def _ask(source: Source, request: bytes, timeout: float) -> Reply:
         start_new_session=True,
     )
     try:
-        answer, _ = await asyncio.wait_for(child.communicate(request), timeout + GRACE)
+        async with asyncio.timeout(timeout + GRACE):
+            answer, _ = await child.communicate(request)
     except TimeoutError:
         raise ScenarioError(
             f"{source.path}: still busy after {timeout:g} s: a scenario must not block when it is imported"

@@ -132,6 +132,7 @@ class Worker:
     async def _load(self, load: messages.Load) -> None:
         random.seed(load.seed)
         self._session = Session(load.source, load.layers, load.extra_settings, load.settings)
+        self._watchdog.report()
 
     async def _setup(self, data: Any) -> Any:
         assert self._session is not None

@@ -127,7 +127,8 @@ class Pool:
         for worker in list(self._workers.values()):
             worker.wanted = True
             self.kill(worker.index)
-        await asyncio.wait_for(self._empty.wait(), 10)
+        async with asyncio.timeout(10):
+            await self._empty.wait()
 
     def _take(self, worker: _Worker, data: bytes) -> None:
         if self._workers.get(worker.index) is worker:

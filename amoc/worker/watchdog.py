@@ -39,12 +39,17 @@ class Watchdog:
         self._said = ""
         self._said_at = 0.0
         self._unsaid = 0
+        self._reports = False
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
-        self._last = time.monotonic()
+        """Begin to watch for the agent's end."""
         self._thread.start()
+
+    def report(self) -> None:
+        """From now on say when the loop is blocked; before, the scenario's imports may do so."""
+        self._last = time.monotonic()
+        self._reports = True
 
     def tick(self) -> None:
         """The loop is alive."""
@@ -70,7 +75,7 @@ class Watchdog:
             held = time.monotonic() - last
             if last != reported:
                 next_report = BLOCKED
-            if held > next_report:
+            if self._reports and held > next_report:
                 next_report = held + LONG if last != reported else held * 2
                 reported = last
                 self._report(held)

@@ -343,3 +343,27 @@ def teardown(data):
         said = [e["text"] for e in node.events if e["logger"] == "print"]
         assert [text.partition(" ")[0] for text in said] == ["setup", "terminate", "terminate", "teardown"]
         assert said[1:] == ["terminate with a"] * 2 + ["teardown with {'rooms': ['a', {'b': 2}]}"]
+
+
+async def test_what_setup_made_is_taken_down_when_init_fails(tmp_path: Path) -> None:
+    half = """
+def setup():
+    return "room 7"
+
+
+def init():
+    raise RuntimeError("no luck")
+
+
+async def start(user_id):
+    pass
+
+
+def teardown(data):
+    print("teardown of", data)
+"""
+    async with local(tmp_path, {"half": half}) as node:
+        with pytest.raises(Failed, match="no luck"):
+            await node.do("half", 1, 10)
+        assert "teardown of room 7" in [e["text"] for e in node.events if e["logger"] == "print"]
+        assert await node.pids() == []
