@@ -9,6 +9,7 @@
 import asyncio
 import os
 import random
+import signal
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
@@ -24,6 +25,8 @@ REAL_SERVERS = ("ejabberd", "prosody")
 SEED = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(2**32))
 
 os.environ[leaks.MARK] = uuid.uuid4().hex
+# A shell that starts the tests in the background has SIGINT ignored, in all that they start, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:

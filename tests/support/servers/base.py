@@ -121,6 +121,8 @@ class Server(ABC):
 
     def register(self, accounts: Mapping[str, str]) -> None:
         """Make accounts, bare JID to password; raises ServerError when the server refuses one."""
+        if not accounts:
+            return
         lines = "\n".join(f"{jid} {password}" for jid, password in accounts.items())
         if refused := self.request("POST", "/amoc/accounts", lines):
             raise ServerError(f"{self.name} refused: {refused}")
