@@ -24,7 +24,7 @@ from amoc.node.effects import BeatNow, Effect, Emit, FetchSource, Kill, Quit, Se
 from amoc.node.ledger import Ledger
 from amoc.scenario import Source
 from amoc.worker import WorkerDeath, messages
-from amoc.worker.messages import Tally
+from amoc.worker.messages import Leg, Tally
 
 __all__ = ["NodeState", "Taken"]
 
@@ -255,7 +255,8 @@ class NodeState:
         wanted = self.desired.phase
         if PHASES.index(wanted) >= PHASES.index("stop"):
             return self._follow_stop(wanted, now)
-        if self._error is not None:  # the master will stop the run
+        if self._error is not None:  # the master will stop the run; whom it gives us until then never starts
+            self._take_assigned(now)
             return []
         effects: list[Effect] = []
         if not self._reached("setup") and self._all("loaded"):
@@ -285,10 +286,8 @@ class NodeState:
         stretch = self._ledger.plan.repace(desired.interval, now)
         if stretch is not None:
             effects += [Send(index, messages.Repace(*stretch)) for index in ready]
-        assigned = desired.assigned.get(self.name, [])
-        if len(assigned) > self._assignments:
-            legs = self._ledger.plan.assign(assigned[self._assignments :], now)
-            self._assignments = len(assigned)
+        legs = self._take_assigned(now)
+        if legs:
             effects += [Send(i, messages.Legs(new)) for i, new in legs.items() if i in ready]
             for index in legs:
                 if self._workers[index].step == "dead":
@@ -302,8 +301,15 @@ class NodeState:
         self._removals = len(removals)
         return effects
 
+    def _take_assigned(self, now: float) -> dict[int, list[Leg]]:
+        """Plan the ids given since the last call, so that they count; their legs by worker."""
+        assigned = self.desired.assigned.get(self.name, [])
+        new, self._assignments = assigned[self._assignments :], len(assigned)
+        return self._ledger.plan.assign(new, now)
+
     def _follow_stop(self, wanted: str, now: float) -> list[Effect]:
         effects: list[Effect] = []
+        self._take_assigned(now)  # a snapshot may bring users and the stop at once
         gently = not self.desired.force and self._reached("init")
         if not self._stopping:
             self._begun.add("stop")

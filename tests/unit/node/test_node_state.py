@@ -483,6 +483,8 @@ def test_when_no_worker_is_left_the_run_fails() -> None:
     assert sim.state.state == "error"
     assert "no worker is left" in (sim.state.take().error or "")
     assert sim.counts().failed == 10
+    sim.assign(11, 13)  # sent before the master knew: they never start, but they count
+    assert (sim.counts().planned, sim.counts().failed) == (3, 10)
     sim.stop(force=True)
     sim.over()
     assert sim.phase() == "over"

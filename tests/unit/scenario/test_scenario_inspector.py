@@ -14,6 +14,8 @@ import uvloop
 from amoc.config import Config, ConfigError
 from amoc.scenario import ScenarioError, Source, inspect
 
+pytestmark = pytest.mark.slow  # each check is a process of its own
+
 Write = Callable[..., Source]
 
 SCENARIO = '''\

@@ -12,6 +12,8 @@ from amoc.scenario import Scenario
 from amoc.xmpp import Element, connect, jid_of
 from amoc.xmpp.server import EmbeddedServer, serve
 
+pytestmark = pytest.mark.slow  # whole scenarios, in real time
+
 Load = Callable[..., Scenario]
 
 QUICK = {"settle": 1.0, "rounds": 3, "pause": 0.05, "linger": 0.5}

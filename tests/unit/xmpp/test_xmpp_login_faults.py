@@ -83,6 +83,7 @@ async def test_the_same_around_tls(settings: Config, tmp_path: Path, step: str, 
             await connect(7)
 
 
+@pytest.mark.slow  # each waits for the whole second, so that a busy machine gets as far as the step in it
 @pytest.mark.parametrize("step", TLS_STEPS)
 async def test_a_server_that_stalls_at_each_step(settings: Config, tmp_path: Path, step: str) -> None:
     async with BadServer(step, stall, tls_folder=tmp_path) as server:
@@ -91,7 +92,7 @@ async def test_a_server_that_stalls_at_each_step(settings: Config, tmp_path: Pat
             {
                 "xmpp_servers": [server.address],
                 "xmpp_ca_file": str(server.certificate.authority),
-                "xmpp_login_timeout": 0.15,
+                "xmpp_login_timeout": 1.0,
             }
         )
         if step == "ready":
@@ -99,7 +100,7 @@ async def test_a_server_that_stalls_at_each_step(settings: Config, tmp_path: Pat
                 return
         with failure(STEPS[step]) as text:
             await connect(7)
-        assert "not done within 0.15 s" in text[0]
+        assert "not done within 1 s" in text[0]
 
 
 @pytest.mark.parametrize("step", TLS_STEPS)
@@ -204,10 +205,10 @@ async def test_a_server_that_does_not_accept_in_time(settings: Config) -> None:
         for filler in fillers:  # the backlog is full: the next connection is not answered
             filler.setblocking(False)
             filler.connect_ex(address)
-        settings.set_all({"xmpp_servers": [f"127.0.0.1:{address[1]}"], "xmpp_login_timeout": 0.15})
+        settings.set_all({"xmpp_servers": [f"127.0.0.1:{address[1]}"], "xmpp_login_timeout": 1.0})
         with failure("connect") as text:
             await connect(7)
-        assert "not done within 0.15 s" in text[0]
+        assert "not done within 1 s" in text[0]
         for filler in fillers:
             filler.close()
 
