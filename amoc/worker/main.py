@@ -11,6 +11,7 @@ import random
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -61,6 +62,7 @@ class Worker:
     def __init__(self, loop: asyncio.AbstractEventLoop, health: socket.socket, index: int) -> None:
         self.over = False
         self._loop = loop
+        self._thread = threading.get_ident()
         self._index = index
         self._pipe = FramedPipe(self._received, self._agent_gone)
         self._watchdog = Watchdog(health, index, self._held_up)
@@ -103,7 +105,7 @@ class Worker:
             case messages.Load():
                 self._begin("load", self._load, message)
             case messages.Begin(step="quit"):
-                self._quit()
+                self._loop.call_soon(self._quit)  # after the lines that threads have left to the loop
             case messages.Begin(step=step, data=data):
                 self._begin(step, self._steps[step], data)
 
@@ -222,8 +224,12 @@ class Worker:
         self._lines.line("ERROR", "asyncio", text)
 
     def _happened(self, event: Event) -> None:
-        # Logging happens in threads too; the pipe belongs to the loop.
+        # In the loop's own thread at once: what a step logged must go before the answer that it is done, because
+        # that answer may be met by a quit. Other threads have to leave it to the loop, to which the pipe belongs.
         data = messages.encode(messages.Happened(event))
+        if threading.get_ident() == self._thread:
+            self._pipe.send(data)
+            return
         try:
             self._loop.call_soon_threadsafe(self._pipe.send, data)
         except RuntimeError:  # the loop is closed: nobody reads any more

@@ -177,6 +177,39 @@ async def test_last_words_come_before_death() -> None:
     await pool.close()
 
 
+LOUD = """
+import threading
+
+def start(user_id): pass
+def init():
+    print("from the loop")
+    thread = threading.Thread(target=print, args=["from a thread"])
+    thread.start()
+    thread.join()
+"""
+
+
+async def test_what_a_step_printed_comes_before_its_answer() -> None:
+    """So that a quit that meets the answer loses nothing of it."""
+    heard: list[messages.FromWorker] = []
+    died = asyncio.Event()
+
+    def received(index: int, message: messages.FromWorker) -> None:
+        heard.append(message)
+        if isinstance(message, messages.Done) and message.step == "init":
+            pool.quit()
+
+    pool = Pool(received, lambda death: died.set())
+    await pool.spawn(0)
+    pool.send(0, messages.Load(Source("loud", LOUD, "/nowhere/loud.py", "v1"), {"env": {}}, (), {}, 1))
+    pool.send(0, messages.Begin("init"))
+    await asyncio.wait_for(died.wait(), 10)
+    said = [m.event.text if isinstance(m, messages.Happened) else type(m).__name__ for m in heard]
+    assert said.index("from the loop") < len(said) - 1 - said[::-1].index("Done")
+    assert "from a thread" in said
+    await pool.close()
+
+
 async def test_a_pool_that_is_closed_leaves_no_process() -> None:
     pool = Pool(lambda index, message: None, lambda death: None)
     pids = [await pool.spawn(index) for index in range(3)]
