@@ -26,7 +26,7 @@ from typing import Literal, Self
 from amoc import metrics
 from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.element import Element
-from amoc.xmpp.core.escape import escape
+from amoc.xmpp.core.escape import escape, needs_escape
 from amoc.xmpp.core.management import Management
 from amoc.xmpp.errors import (
     Disconnected,
@@ -140,11 +140,13 @@ class Client:
     def send_message(self, to: str, body: str, *, type: str = "chat", id: str | None = None) -> str:
         """Send a message, return its id."""
         if id is None:
-            id = _PREFIX + str(next(_ids))
-        self._transmit(
-            f"<message to='{escape(to)}' type='{escape(type)}' id='{escape(id)}'>"
-            f"<body>{escape(body)}</body></message>".encode()
-        )
+            id = f"{_PREFIX}{next(_ids)}"
+        if needs_escape(f"{to}{type}{id}{body}"):  # one search costs less than four
+            to, type, body = escape(to), escape(type), escape(body)
+            written = escape(id)
+        else:
+            written = id
+        self._transmit(f"<message to='{to}' type='{type}' id='{written}'><body>{body}</body></message>".encode())
         return id
 
     async def acknowledged(self, timeout: float | None = None) -> None:
@@ -332,6 +334,7 @@ class Client:
     def on_stanza(self, stanza: Element) -> None:
         """Hand a stanza to who waits for it."""
         name = stanza.name
+        handlers = self._handlers
         asked = False
         if name == "iq":
             if stanza.attrs.get("type") in ("result", "error"):
@@ -342,10 +345,13 @@ class Client:
         elif name == "presence" and self._presence > 0 and stanza.attrs.get("from") == self.jid:
             record_presence(self._presence)
             self._presence = _REFLECTED
-        if self._handlers is not None and name in self._handlers:
-            handler = self._handlers[name]
+        if handlers is not None and name in handlers:
+            handler = handlers[name]
             if handler is not None:
-                self._handle(handler, stanza)
+                try:
+                    handler(stanza)
+                except Exception as error:
+                    self._fail(name, error)
             elif asked:
                 self._answer(stanza)
             return
@@ -437,15 +443,12 @@ class Client:
         if connection is not None:
             connection.abort()
 
-    def _handle(self, handler: Handler, stanza: Element) -> None:
-        try:
-            handler(stanza)
-        except Exception as error:
-            # it must not reach the loop, which would only log it: the scenario finds it where it waits
-            reason = Disconnected(f"the handler of {stanza.name} raised {type(error).__name__}: {error}")
-            reason.__cause__ = error
-            self._noticed = False
-            self._over(reason)
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.abort()
+    def _fail(self, name: str, error: Exception) -> None:
+        """A handler has raised: that must not reach the loop, which would only log it; the scenario finds it here."""
+        reason = Disconnected(f"the handler of {name} raised {type(error).__name__}: {error}")
+        reason.__cause__ = error
+        self._noticed = False
+        self._over(reason)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()

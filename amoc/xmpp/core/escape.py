@@ -4,12 +4,13 @@ import re
 
 from amoc.xmpp.errors import InvalidXml
 
-__all__ = ["escape"]
+__all__ = ["escape", "needs_escape"]
 
 # what must be written as an entity, and what XML 1.0 (section 2.2) cannot carry at all
 _SPECIAL = re.compile("[&<>'\"\r\n\t\x00-\x1f\ud800-\udfff\ufffe\uffff]")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_special = _SPECIAL.search
+
+needs_escape = _SPECIAL.search  # what is true when there is anything to escape in a text
 
 
 def escape(text: str) -> str:
@@ -17,7 +18,7 @@ def escape(text: str) -> str:
 
     Raises InvalidXml for characters that XML cannot carry: a server would end the stream over them.
     """
-    if _special(text) is None:
+    if needs_escape(text) is None:
         return text
     bad = _ILLEGAL.search(text)
     if bad is not None:

@@ -8,7 +8,7 @@ What goes out is made for the first of these; `standalone` makes it fit for the 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from amoc.xmpp.core import namespaces as ns
@@ -24,7 +24,7 @@ PREFIXES: Final = {"": ns.CLIENT, "stream": ns.STREAM}  # what a stream's header
 class Parser(Protocol):
     """Takes what the transport delivers."""
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> Sequence[Event]:
         """The events that `data` completes, a `BadXml` being the last one ever."""
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class _FrameParser:
     def __init__(self, max_stanza_size: int) -> None:
         self._limit = max_stanza_size  # negative: closed
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> Sequence[Event]:
         if self._limit < 0:
             return []
         events = parse_elements(data, self._limit)

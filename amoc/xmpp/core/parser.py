@@ -10,18 +10,18 @@ come out exactly as if every connection had its own parser. Nothing is handed ou
 the first, vain attempt leaves no trace.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.element import Element
-from amoc.xmpp.core.tokenizer import BadXml, Event, StreamEnd, StreamHeader, Tokenizer, too_many_names
+from amoc.xmpp.core.shared import Shared
+from amoc.xmpp.core.tokenizer import BadXml, Event, StreamEnd, StreamHeader, Tokenizer
 
 __all__ = ["MAX_STANZA_SIZE", "BadXml", "Event", "StreamEnd", "StreamHeader", "StreamParser", "parse_elements"]
 
 # Bytes. ejabberd's and MongooseIM's default for c2s is 64 KiB, Prosody's 256 KiB: we take the larger one.
 MAX_STANZA_SIZE: Final = 262_144
-# Bytes for which a shared expat is used: it never forgets a name, and a new one costs 20 µs.
-_RECYCLE: Final = 4_194_304
 
 _USUAL: Final = {"": ns.CLIENT, "stream": ns.STREAM}
 _HEADER: Final = f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}'>".encode()
@@ -35,43 +35,23 @@ def _inside(limit: int) -> Tokenizer:
     return tokenizer
 
 
-class _Shared:
-    """The one tokenizer that all connections use while they are between stanzas."""
-
-    __slots__ = ("_tokenizer",)
-
-    def __init__(self) -> None:
-        self._tokenizer = _inside(MAX_STANZA_SIZE)
-
-    def feed(self, data: bytes, limit: int) -> list[Event] | None:
-        """The stanzas of `data`, or None if it is not just whole stanzas: then it has to be parsed elsewhere."""
-        tokenizer = self._tokenizer
-        tokenizer.limit = limit
-        events = tokenizer.feed(data)
-        if tokenizer.between(data):
-            if tokenizer.fed > _RECYCLE or too_many_names():
-                self._tokenizer = _inside(limit)
-            return events
-        tokenizer.close()
-        self._tokenizer = _inside(limit)
-        return None
-
-
-_shared: Final = _Shared()
+_shared: Final = Shared(_HEADER)
 _CLOSED: Final = Tokenizer(MAX_STANZA_SIZE)
 _CLOSED.close()
 
 
-def parse_elements(data: bytes, limit: int) -> list[Event]:
+def parse_elements(data: bytes, limit: int) -> Sequence[Event]:
     """The elements of `data`, which has to be whole, as if it stood inside a stream.
 
     Anything that is not just elements and white space ends the list with a `BadXml`.
     """
     if not data or data.isspace():
         return []
-    events = _shared.feed(data, limit)
-    if events is not None:
-        return events
+    if len(data) <= limit:
+        stanzas = _shared.feed(data)
+        if stanzas is not None:
+            return stanzas
+        _shared.renew()
     own = _inside(limit)
     events = own.feed(data)
     own.close()
@@ -90,14 +70,15 @@ class StreamParser:
         self._own: Tokenizer | None = Tokenizer(max_stanza_size)  # None: between stanzas, the shared one will do
         self._usual = False  # the header has declared what the shared one's has
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> Sequence[Event]:
         """Parse the next bytes; return the events they complete, a `BadXml` being the last one ever."""
         own = self._own
         if own is None:
-            if data.endswith(b">") and not data.endswith(_FOOTER):
-                events = _shared.feed(data, self._limit)
-                if events is not None:
-                    return events
+            if data.endswith(b">") and len(data) <= self._limit and not data.endswith(_FOOTER):
+                stanzas = _shared.feed(data)
+                if stanzas is not None:
+                    return stanzas
+                _shared.renew()
             elif data.isspace():  # keep-alive
                 return []
             own = self._own = _inside(self._limit)

@@ -8,6 +8,7 @@ without the new layer (this is how plain text was smuggled past STARTTLS elsewhe
 """
 
 from collections.abc import Callable, Generator, Mapping
+from typing import Final
 
 from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.effects import Effect, Ended, StartTls, Write
@@ -19,6 +20,8 @@ from amoc.xmpp.core.parser import MAX_STANZA_SIZE, BadXml, StreamEnd, StreamHead
 from amoc.xmpp.errors import Disconnected, StreamError, XmppError
 
 __all__ = ["Incoming", "Negotiation", "Stream", "stream_error", "stream_header"]
+
+_STREAM: Final = ns.STREAM
 
 Incoming = StreamHeader | Element | None
 Negotiation = Generator[None, Incoming, None]
@@ -90,19 +93,15 @@ class Stream:
         Stanzas go to `deliver` once the login is done, the rest is returned.
         """
         for event in self._parser.feed(data):
-            if (
-                self._negotiation is None
-                and type(event) is Element
-                and event.ns != ns.STREAM
-                and self.deliver is not None
-                and not self._effects  # else it would overtake them
-            ):
-                self.deliver(event)
-            else:
-                self._event(event)
-                if self._over:
-                    break
-        if not self._awaiting_tls:
+            if type(event) is Element and self._negotiation is None and event.ns != _STREAM:
+                deliver = self.deliver
+                if deliver is not None and not self._effects:  # else it would overtake them
+                    deliver(event)
+                    continue
+            self._event(event)
+            if self._over:
+                break
+        if self._restarting and not self._awaiting_tls:
             self._restarting = ""
         return self._take() if self._effects else []
 

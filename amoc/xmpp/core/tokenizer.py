@@ -21,8 +21,8 @@ MAX_NAMES: Final = 10_000
 
 _XML_NS = "http://www.w3.org/XML/1998/namespace "
 
-_interned: dict[str, str] = {}  # expat's names, shared by all parsers of the process
-_names: dict[str, tuple[str, str]] = {}  # "namespace name" as expat gives it -> (name, namespace)
+interned: dict[str, str] = {}  # expat's names, shared by all parsers of the process
+split_names: dict[str, tuple[str, str]] = {}  # "namespace name" as expat gives it -> (name, namespace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,10 @@ class Tokenizer:
         self._started = False
         self._prefixes: dict[str, str] = {}
         if too_many_names():
-            _interned.clear()
-            _names.clear()
+            interned.clear()
+            split_names.clear()
         # a space cannot occur in a namespace name, so expat refuses one that would confuse us
-        parser = expat.ParserCreate("utf-8", " ", _interned)
+        parser = expat.ParserCreate("utf-8", " ", interned)
         parser.buffer_text = False  # its buffer would cost memory in each connection
         make_prompt(parser)
         parser.StartElementHandler = self._start
@@ -136,10 +136,10 @@ class Tokenizer:
     # -- expat's callbacks ----------------------------------------------------------------------------
 
     def _start(self, raw: str, attrs: dict[str, str]) -> None:
-        name, ns = _names.get(raw) or _split(raw)
+        name, ns = split_names.get(raw) or split(raw)
         for key in attrs:
             if " " in key:
-                attrs = _plain(attrs)
+                attrs = plain(attrs)
                 break
         stack = self._stack
         if not self._started:
@@ -217,17 +217,17 @@ _CLOSED: Final = expat.ParserCreate()  # stands for the parser of a closed strea
 
 def too_many_names() -> bool:
     """Whether it is time for a new tokenizer, which forgets the names of the others."""
-    return len(_interned) > MAX_NAMES or len(_names) > MAX_NAMES
+    return len(interned) > MAX_NAMES or len(split_names) > MAX_NAMES
 
 
-def _split(raw: str) -> tuple[str, str]:
+def split(raw: str) -> tuple[str, str]:
     """("name", "namespace") of expat's "namespace name", remembered."""
     ns, _, name = raw.rpartition(" ")
-    _names[raw] = name, ns
+    split_names[raw] = name, ns
     return name, ns
 
 
-def _plain(attrs: dict[str, str]) -> dict[str, str]:
+def plain(attrs: dict[str, str]) -> dict[str, str]:
     """The attributes with expat's "namespace name" as "xml:name" or "{namespace}name"."""
     plain = {}
     for key, value in attrs.items():

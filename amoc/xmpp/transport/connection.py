@@ -75,7 +75,7 @@ def _flusher() -> _Flusher:
 class Connection:
     """A connection to one peer. Make it in a running loop; the subclasses move the bytes."""
 
-    __slots__ = ("_flusher", "_out", "_owner", "_paused", "_resumed", "_stream", "_unsent")
+    __slots__ = ("_flusher", "_out", "_owner", "_paused", "_reading", "_resumed", "_stream", "_unsent")
 
     def __init__(self, stream: Stream, owner: Owner) -> None:
         self._stream = stream
@@ -83,6 +83,7 @@ class Connection:
         self._flusher = _flusher()
         self._out: list[bytes] = []
         self._unsent = 0
+        self._reading = False  # inside a callback that flushes at its end
         self._paused = False  # more waits than the peer reads
         self._resumed: asyncio.Future[None] | None = None
         stream.deliver = owner.on_stanza
@@ -119,7 +120,7 @@ class Connection:
             raise SendOverflow(f"{self._unsent} bytes wait to be sent: the server does not read them")
         self._unsent = unsent
         out = self._out
-        if not out:
+        if not (out or self._reading):
             self._flusher.add(self)
         out.append(data)
 

@@ -135,9 +135,15 @@ class TcpConnection(Connection, asyncio.Protocol):
         if self._early is not None:
             self._early.append(data)
             return
-        effects = self._stream.receive(data)
+        self._reading = True  # an answer that a handler sends leaves with this call: no turn of the loop for it
+        try:
+            effects = self._stream.receive(data)
+        finally:
+            self._reading = False
         if effects:
             self._perform(effects)
+        if self._out:
+            self.flush()
 
     def eof_received(self) -> None:
         """Let the transport close itself."""

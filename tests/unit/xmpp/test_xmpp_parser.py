@@ -196,8 +196,8 @@ def test_names_that_a_peer_invents_do_not_stay() -> None:
         events = parse(OPEN.encode(), *(f"<m{batch}x{number}/>".encode() for number in range(6000)), limit=10**7)
         assert len(events) == 6001
     StreamParser()
-    assert len(module._names) < 15_000
-    assert len(module._interned) < 15_000
+    assert len(module.split_names) < 15_000
+    assert len(module.interned) < 15_000
 
 
 def test_text_in_many_pieces_is_one_string() -> None:
@@ -321,13 +321,14 @@ def test_many_connections_in_turn(made: list[list[Element]], seed: int) -> None:
 
 
 def test_the_shared_expat_is_renewed_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    from amoc.xmpp.core import parser as module
+    from amoc.xmpp.core import parser as module, shared
 
-    monkeypatch.setattr(module, "_RECYCLE", 10_000)
-    parser, seen = opened(), {id(module._shared._tokenizer): module._shared._tokenizer}
+    monkeypatch.setattr(shared, "RECYCLE", 10_000)
+    module._shared.renew()
+    parser, seen = opened(), {module._shared.feed}
     for _ in range(50):
         assert len(parser.feed(stanza_of(1000))) == 1
-        seen[id(module._shared._tokenizer)] = module._shared._tokenizer
+        seen.add(module._shared.feed)
     assert 4 <= len(seen) <= 7
 
 
