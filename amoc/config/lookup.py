@@ -54,7 +54,7 @@ class Config:
 
     A wrong value in the environment or the file does not stop the construction: `validate()` reports it, and
     so does `get` of that setting. Wrong run-time values are refused at once. Returned lists and tables are
-    shared: do not change them in place.
+    shared: do not change them in place. `changes` rises whenever a value may have changed.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Config:
         self._values: dict[str, Any] = {}
         self._errors: dict[str, ConfigError] = {}
         self._lock = threading.RLock()
+        self.changes = 0
         self.declare(settings)
 
     def __repr__(self) -> str:
@@ -250,6 +251,7 @@ class Config:
 
     def _resolve(self, name: str) -> None:
         """Recompute what `get` answers for a declared setting."""
+        self.changes += 1
         setting = self._declared[name]
         source, where, value = self._lookup(name)
         try:

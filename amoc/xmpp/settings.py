@@ -107,6 +107,8 @@ SETTINGS = (
     Setting("xmpp_max_stanza_size", int, MAX_STANZA_SIZE, "bytes of a stanza from the server", check=at_least(1024)),
 )  # fmt: skip
 
+KNOWN = 64  # options kept to be shared, by overrides: scenarios connect in a few ways, or in one for each user
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -137,17 +139,25 @@ class Options:
     @classmethod
     def read(cls, overrides: dict[str, Any]) -> "Options":
         """The settings in force, but for `overrides`. Raises ConfigError for a wrong name or value."""
-        values = {setting.name.removeprefix("xmpp_"): config.get(setting.name) for setting in SETTINGS}
+        configuration = config.current()
+        try:
+            key = (configuration, configuration.changes, *overrides.items())
+            known = _known.get(key)
+        except TypeError:  # a list among the overrides
+            key, known = (), None
+        if known is not None:  # tens of thousands of clients share one
+            return known
+        values = {setting.name.removeprefix("xmpp_"): configuration.get(setting.name) for setting in SETTINGS}
         if overrides:
-            accepted = config.current().accept(
+            accepted = configuration.accept(
                 {f"xmpp_{name}": value for name, value in overrides.items()}, "given to connect"
             )
             values |= {name.removeprefix("xmpp_"): value for name, value in accepted.items()}
         options = cls(**values)
-        last = _last[0]
-        if last is not None and options == last:  # tens of thousands of clients share one
-            return last
-        _last[0] = options
+        if key:
+            if len(_known) >= KNOWN:
+                _known.clear()
+            _known[key] = options
         return options
 
     def account(self, user_id: int) -> str:
@@ -163,4 +173,4 @@ class Options:
         return f"user {user_id} ({self.account(user_id)}@{self.domain} at {self.server(user_id)})"
 
 
-_last: list[Options | None] = [None]
+_known: dict[tuple[object, ...], Options] = {}

@@ -41,7 +41,9 @@ class Feature:
 
     def usable(self, state: State) -> bool:
         """Whether it may be negotiated in `state`."""
-        return self.needs in state and not self.forbids & state
+        # the flags' numbers: arithmetic with flags themselves is a good part of what a login would cost
+        achieved, needs = state._value_, self.needs._value_
+        return achieved & needs == needs and not achieved & self.forbids._value_
 
 
 _RESUMED: Final = State.BOUND | State.SESSION | State.MANAGED

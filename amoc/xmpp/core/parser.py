@@ -15,6 +15,7 @@ from typing import Final
 
 from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.element import Element
+from amoc.xmpp.core.header import USUAL, usual_header
 from amoc.xmpp.core.shared import Shared
 from amoc.xmpp.core.tokenizer import BadXml, Event, StreamEnd, StreamHeader, Tokenizer
 
@@ -23,7 +24,6 @@ __all__ = ["MAX_STANZA_SIZE", "BadXml", "Event", "StreamEnd", "StreamHeader", "S
 # Bytes. ejabberd's and MongooseIM's default for c2s is 64 KiB, Prosody's 256 KiB: we take the larger one.
 MAX_STANZA_SIZE: Final = 262_144
 
-_USUAL: Final = {"": ns.CLIENT, "stream": ns.STREAM}
 _HEADER: Final = f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}'>".encode()
 _FOOTER: Final = b"</stream:stream>"
 
@@ -63,15 +63,18 @@ def parse_elements(data: bytes, limit: int) -> Sequence[Event]:
 class StreamParser:
     """The parser of one stream. A restarted stream (after TLS or SASL) needs a new one."""
 
-    __slots__ = ("_limit", "_own", "_usual")
+    __slots__ = ("_fresh", "_limit", "_own", "_usual")
 
     def __init__(self, max_stanza_size: int = MAX_STANZA_SIZE) -> None:
         self._limit = max_stanza_size
-        self._own: Tokenizer | None = Tokenizer(max_stanza_size)  # None: between stanzas, the shared one will do
+        self._own: Tokenizer | None = None  # None: between stanzas, the shared one will do
         self._usual = False  # the header has declared what the shared one's has
+        self._fresh = True  # nothing has come yet
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """Parse the next bytes; return the events they complete, a `BadXml` being the last one ever."""
+        if self._fresh:
+            return self._begin(data)
         own = self._own
         if own is None:
             if data.endswith(b">") and len(data) <= self._limit and not data.endswith(_FOOTER):
@@ -85,11 +88,23 @@ class StreamParser:
         events = own.feed(data)
         for event in events:
             if type(event) is StreamHeader:
-                self._usual = event.prefixes == _USUAL
+                self._usual = event.prefixes == USUAL
         if self._usual and own.between(data):
             own.close()
             self._own = None
         return events
+
+    def _begin(self, data: bytes) -> Sequence[Event]:
+        """The first bytes: a usual header is read without an expat of its own, which would cost 20 µs."""
+        if not data:
+            return []
+        self._fresh = False
+        header, size = usual_header(data)
+        if header is None or size > self._limit:
+            self._own = Tokenizer(self._limit)
+            return self.feed(data)
+        self._usual = True
+        return [header, *self.feed(data[size:])] if len(data) > size else [header]
 
     @property
     def own(self) -> bool:
@@ -101,3 +116,4 @@ class StreamParser:
         if self._own is not None:
             self._own.close()
         self._own = _CLOSED
+        self._fresh = False

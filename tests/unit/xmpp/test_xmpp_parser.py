@@ -2,6 +2,7 @@
 
 import gc
 import random
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -20,7 +21,7 @@ def parse(*chunks: bytes, limit: int = 100_000) -> list[Event]:
     return [event for chunk in chunks for event in parser.feed(chunk)]
 
 
-def stanzas(events: list[Event]) -> list[Element]:
+def stanzas(events: Sequence[Event]) -> list[Element]:
     return [event for event in events if isinstance(event, Element)]
 
 
@@ -247,7 +248,7 @@ def test_what_only_looks_complete(rest: str) -> None:
     whole = next(text for text in COMPLETIONS if text.startswith(rest))
     wanted = stanzas_of((OPEN + whole + "</stream:stream>").encode())
     parser, other = opened(), opened()
-    events = parser.feed(rest.encode())
+    events = [*parser.feed(rest.encode())]
     assert parser.own
     assert other.feed(b"<message id='other'/>") == [Element("{jabber:client}message", {"id": "other"})]
     assert not other.own
@@ -321,7 +322,8 @@ def test_many_connections_in_turn(made: list[list[Element]], seed: int) -> None:
 
 
 def test_the_shared_expat_is_renewed_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    from amoc.xmpp.core import parser as module, shared
+    from amoc.xmpp.core import parser as module
+    from amoc.xmpp.core import shared
 
     monkeypatch.setattr(shared, "RECYCLE", 10_000)
     module._shared.renew()
