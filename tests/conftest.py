@@ -3,7 +3,7 @@
 * Random numbers are seeded per test from one seed, printed at the top; `TEST_SEED=N` repeats a run.
 * A test fails when it leaves a task, thread, socket or process behind (`tests/support/leaks.py`).
 * asyncio's debug mode is on in the event loops of `tests/unit`.
-* With `CI` set, skipping a test of a real server (markers `ejabberd`, `prosody`) is a failure.
+* With `CI` set, skipping a test of a real server (markers `ejabberd`, `prosody`, `sshd`) is a failure.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from tests.support import leaks
 pytest_plugins = ["tests.support.servers.fixtures"]
 
 UNIT = Path(__file__).parent / "unit"
-REAL_SERVERS = ("ejabberd", "prosody")
+REAL_SERVERS = ("ejabberd", "prosody", "sshd")
 SEED = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(2**32))
 
 os.environ[leaks.MARK] = uuid.uuid4().hex

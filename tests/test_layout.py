@@ -14,10 +14,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"*"},
     "roles": {"*"},
     "local": {"operations", "roles"},  # roles lazily: docs/adr/0005
-    "dist": {"operations"},
+    "dist": {"operations", "console"},
     "api": {"operations"},
     "console": {"operations"},
-    "operations": {"cluster", "report", "scenario"},
+    "operations": {"cluster", "launch", "report", "scenario"},
+    "launch": set(),
     "cluster": {"control", "scenario", "metrics", "annotations", "config"},
     "node": {"worker", "control", "scenario", "metrics", "config"},
     "worker": {"users", "control", "metrics"},

@@ -1,6 +1,6 @@
 """The pytest side of the servers: fixtures, and what happens when a server cannot be had.
 
-A test that uses a server needs its marker (`@pytest.mark.ejabberd`, `@pytest.mark.prosody`; the fixture `server`
+A test that uses a server needs its marker (`@pytest.mark.ejabberd`, `prosody`, `sshd`; the fixture `server`
 and `EACH_SERVER`, for `parametrize`, bring them by themselves), so that `pytest -m "not ejabberd"` leaves it out
 and a machine without the server skips it. The packages are looked for, and installed when that is allowed, once
 and before the first test, outside any test's time limit.
@@ -17,7 +17,7 @@ from tests.support.servers.prosody import Prosody
 
 __all__ = ["EACH_SERVER", "ejabberd", "prosody", "server"]
 
-MARKS = ("ejabberd", "prosody")
+PACKAGES = {"ejabberd": "ejabberd", "prosody": "prosody", "sshd": "openssh-server"}  # by marker
 EACH_SERVER = [
     pytest.param(Ejabberd, marks=pytest.mark.ejabberd, id="ejabberd"),
     pytest.param(Prosody, marks=pytest.mark.prosody, id="prosody"),
@@ -29,8 +29,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Look for the packages that the chosen tests need."""
     if session.config.option.collectonly:
         return
-    wanted = {mark for item in session.items for mark in MARKS if item.get_closest_marker(mark)}
-    session.config.stash[MISSING] = {mark: missing_reason(mark) for mark in sorted(wanted)}
+    wanted = {mark for item in session.items for mark in PACKAGES if item.get_closest_marker(mark)}
+    session.config.stash[MISSING] = {mark: missing_reason(PACKAGES[mark]) for mark in sorted(wanted)}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
