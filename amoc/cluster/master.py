@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,10 +16,11 @@ import msgspec
 from amoc.cluster.events import Events
 from amoc.cluster.settings import RunSettings
 from amoc.cluster.state import ClusterState
-from amoc.cluster.view import status
+from amoc.cluster.view import node_figures, status
 from amoc.config import UNSET, Config
 from amoc.control import (
     HIGHEST,
+    PROTOCOL,
     Beat,
     BeatReply,
     Command,
@@ -45,6 +46,7 @@ __all__ = ["Master"]
 
 # Seconds to wait for the nodes' acknowledgements: they beat every second and answer at once.
 ACKNOWLEDGE = 10.0
+PING = 3.0
 # A node ends its own steps in time (node/state.py); these bounds only end the waiting if it does not.
 BEGIN = 200.0
 END = 60.0
@@ -102,8 +104,16 @@ class Master:
         del plain["given"]
         return plain
 
-    async def do(self, source: Source, first: int, last: int, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Start a run; returns per node what it got.
+    async def do(
+        self,
+        source: Source,
+        first: int,
+        last: int,
+        settings: Mapping[str, Any],
+        nodes: Sequence[str] | None = None,
+        comment: str | None = None,
+    ) -> dict[str, Any]:
+        """Start a run on `nodes`, or on all that are up; returns per node what it got.
 
         When this is cancelled before the users are handed out, the run is taken back; afterwards it goes on.
         """
@@ -112,14 +122,14 @@ class Master:
             raise BadInput(f"users {first} to {last}: the first must be at least 1 and the last not below the first")
         _check_highest(last)
         self._settings.check_run(settings)
-        nodes = sorted(self.state.nodes)
-        if not nodes:
-            raise Failed("there is no node to run users on")
+        chosen = self._known(nodes) or sorted(self.state.nodes)
+        if not chosen:
+            raise Failed("there is no slave to run users on: start the slaves, then look at nodes()")
         self.preparing = source.name
         try:
             info = await self._check(source, settings)
             self._settings.begin(info)
-            await self._begin(source, nodes)
+            await self._begin(source, chosen, comment)
         finally:
             self.preparing = None
         self._publish(self.state.step("run"))
@@ -149,7 +159,7 @@ class Master:
         finally:
             self._checking = None
 
-    async def _begin(self, source: Source, nodes: list[str]) -> None:
+    async def _begin(self, source: Source, nodes: list[str], comment: str | None) -> None:
         """Take the nodes through setup and init."""
         self._sources = {source.version: source}
         self.store = Store()
@@ -161,7 +171,7 @@ class Master:
         run_id = f"{began}-{source.name}-{seed & 0xFFFF:04x}"  # two runs may begin within one second
         run = Run(run_id, source.name, source.version, self._settings.values(), nodes, self.started, seed)
         self._publish(self.state.start(run, self._settings.interval(len(nodes))))
-        self.events.say("run", f"{source.name} starts on {', '.join(nodes)} (run {run_id})")
+        self.events.say("run", f"{source.name} starts on {', '.join(nodes)} (run {run_id})" + _remark(comment))
         try:
             await self._until(lambda: self.state.reached("setup"), BEGIN, "the scenario to load")
             data = self.state.of_run()[0].data
@@ -173,28 +183,30 @@ class Master:
             await asyncio.wait({self._end()})
             raise
 
-    async def add(self, count: int) -> dict[str, Any]:
-        """More users, from the highest id used on."""
+    async def add(self, count: int, nodes: Sequence[str] | None = None) -> dict[str, Any]:
+        """More users, from the highest id used on, for all nodes of the run or for some of them."""
         self._check_running("add users to")
+        chosen = self._of_run(nodes)
         if count < 1:
             raise BadInput(f"add({count}): the number of users must be at least 1")
         first, last = self.state.highest + 1, self.state.highest + count
         _check_highest(last)
-        assign = self.state.assign(first, last)
+        assign = self.state.assign(first, last, chosen)
         self._all_ended = False
         self.events.say("run", f"{count} users added: {first} to {last}")
         await self._acknowledged(assign)
         return {node: {"added": sum(map(len, ids)), "users": _ranges(ids)} for node, ids in assign.ids.items()}
 
-    async def remove(self, count: int, *, force: bool = False) -> dict[str, Any]:
-        """End the newest users: exactly `count`, or all there are."""
+    async def remove(self, count: int, force: bool = False, nodes: Sequence[str] | None = None) -> dict[str, Any]:
+        """End the newest users, of all nodes or of some: exactly `count`, or all there are."""
         self._check_running("remove users from")
+        chosen = self._of_run(nodes)
         if count < 1:
             raise BadInput(f"remove({count}): the number of users must be at least 1")
         removed: dict[str, int] = {}
         left = count
         # Users that end by themselves before the command meets them are made up for by the next newest.
-        while left > 0 and (command := self.state.remove(left, force)) is not None:
+        while left > 0 and (command := self.state.remove(left, force, chosen)) is not None:
             for node, number in (await self._dropped(command)).items():
                 removed[node] = removed.get(node, 0) + number
                 left -= number
@@ -244,7 +256,40 @@ class Master:
         """Every declared setting with its value, source, type, default and meaning."""
         return self._settings.all()
 
-    async def update_settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def nodes(self) -> list[dict[str, Any]]:
+        """All nodes that have ever registered, in the order of their names, for people and programs."""
+        now = time.monotonic()
+        return [node_figures(node, now) for _, node in sorted(self.state.nodes.items())]
+
+    async def ping_nodes(self) -> dict[str, Any]:
+        """How long each node took to hear a command and to answer it with a beat, or why it did not."""
+        begun = time.monotonic()
+        ping = self.state.ping()
+        self._publish(ping)
+        found: dict[str, Any] = {}
+
+        def answered() -> bool:
+            for node in self.state.nodes.values():
+                if node.name not in found and node.applied >= ping.number:
+                    found[node.name] = {"answer_ms": round((time.monotonic() - begun) * 1000, 1)}
+            return len(found) == len(self.state.nodes)
+
+        with contextlib.suppress(Failed):
+            await self._until(answered, PING, "an answer", watch=False)
+        for name in self.state.nodes.keys() - found.keys():
+            found[name] = {"error": f"no answer within {PING:.0f} s"}
+        return dict(sorted(found.items()))
+
+    async def update_settings(self, values: Mapping[str, Any], nodes: Sequence[str] | None = None) -> dict[str, Any]:
+        """Change settings of all nodes, or of some; returns per node what is in force there.
+
+        For all nodes the values stay in force for later runs. For some of them they last as long as the run.
+        """
+        chosen = self._known(nodes) or sorted(self.state.nodes)
+        in_force = await self.set_settings(values)
+        return {name: {"settings": in_force} for name in chosen}
+
+    async def set_settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Change settings here and on every node: all of them or, if one is wrong, none. Returns what is in force."""
         shown = self._settings.shown(values).items()
         await self._change(values, (), ", ".join(f"{name} = {value!r}" for name, value in shown))
@@ -281,6 +326,24 @@ class Master:
                 return
             change = self.state.change(self._settings.values(), self._settings.interval(len(run.nodes)))
         await self._acknowledged(change, watch=False)
+
+    def _known(self, nodes: Sequence[str] | None) -> list[str]:
+        """The nodes named, once each; BadInput lists the known ones if one is not among them."""
+        unknown = [name for name in nodes or () if name not in self.state.nodes]
+        if unknown:
+            known = ", ".join(sorted(self.state.nodes)) or "none"
+            raise BadInput(f"unknown node {', '.join(unknown)}; the nodes are: {known}")
+        if nodes is not None and not nodes:
+            raise BadInput("nodes is empty: name some, or leave it out to take all")
+        return sorted(set(nodes or ()))
+
+    def _of_run(self, nodes: Sequence[str] | None) -> list[str] | None:
+        """The nodes named, if they take part in the run; None stands for all."""
+        chosen = self._known(nodes)
+        outside = [name for name in chosen if self.state.desired.run and name not in self.state.desired.run.nodes]
+        if outside:
+            raise BadInput(f"{', '.join(outside)} takes no part in the test: it was started on other nodes")
+        return chosen or None
 
     # The end of a run
 
@@ -323,6 +386,8 @@ class Master:
         now = time.monotonic()
         match request:
             case Hello():
+                if request.protocol != PROTOCOL:
+                    return Refused(other_version(request, self.version), "version")
                 self.state.hello(request, now)
                 return Welcome(self.state.desired.number)
             case Beat():
@@ -337,9 +402,10 @@ class Master:
         return Refused("this master does not know that request")
 
     def _take_beat(self, beat: Beat, now: float) -> Reply:
+        received = time.time()
         node = self.state.nodes.get(beat.node)
         if node is None or node.incarnation != beat.incarnation:
-            return Refused(f"node {beat.node} is not registered: say hello first")
+            return Refused(f"node {beat.node} is not registered: say hello first", "unregistered")
         if self.state.beat(beat, now):
             run = self.state.desired.run
             if run is not None and beat.run_id == run.id:
@@ -351,7 +417,7 @@ class Master:
                 self._fail(f"{failure[0]}: {failure[1]}")
             self._notice_all_ended()
         self._changed.set()
-        return BeatReply(beat.seq, self.state.desired.number)
+        return BeatReply(beat.seq, self.state.desired.number, received, time.time())
 
     def _notice_all_ended(self) -> None:
         counts = self.state.counts()
@@ -395,6 +461,18 @@ class Master:
 def _check_highest(last: int) -> None:
     if last > HIGHEST:
         raise BadInput(f"user {last} is out of range: the highest id is {HIGHEST}")
+
+
+def _remark(comment: str | None) -> str:
+    return f": {comment}" if comment else ""
+
+
+def other_version(hello: Hello, version: str) -> str:
+    """Why a node of another version cannot take part, for people."""
+    return (
+        f"node {hello.node} runs amoc {hello.version} (control protocol {hello.protocol}), "
+        f"this master amoc {version} (control protocol {PROTOCOL}): install the same amoc on both"
+    )
 
 
 def _ranges(ids: Iterable[IdRange]) -> list[list[int]]:

@@ -3,7 +3,7 @@
 Pure: no I/O. Its methods return the command that is to be published, already applied to `desired`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,6 +21,8 @@ from amoc.control import (
     Hello,
     IdRange,
     IdSet,
+    NodeLoad,
+    Ping,
     Remove,
     Run,
     Start,
@@ -57,6 +59,8 @@ class NodeView(msgspec.Struct):
     counts: Counts = msgspec.field(default_factory=Counts)
     workers: list[WorkerFigures] = []
     dropped: dict[int, int] = msgspec.field(default_factory=dict)
+    address: str = ""
+    load: NodeLoad = NodeLoad()
 
 
 class ClusterState:
@@ -82,7 +86,9 @@ class ClusterState:
 
     def hello(self, hello: Hello, now: float) -> None:
         """A node registers, or comes back."""
-        self.nodes[hello.node] = NodeView(hello.node, hello.incarnation, hello.version, hello.cores, now)
+        self.nodes[hello.node] = NodeView(
+            hello.node, hello.incarnation, hello.version, hello.cores, now, address=hello.address
+        )
 
     def beat(self, beat: Beat, now: float) -> bool:
         """Take in a beat; False if it was taken in before or its sender is unknown, and nothing changed."""
@@ -92,7 +98,7 @@ class ClusterState:
         node.heard = now
         if beat.seq <= node.seq:
             return False
-        for name in ("seq", "applied", "state", "run_id", "phase", "error", "data", "counts", "workers"):
+        for name in ("seq", "applied", "state", "run_id", "phase", "error", "data", "counts", "workers", "load"):
             setattr(node, name, getattr(beat, name))
         if self.desired.run is not None and beat.run_id == self.desired.run.id:
             node.dropped.update(beat.dropped)
@@ -132,27 +138,32 @@ class ClusterState:
         """Other settings, and the interval that follows from them."""
         return self._command(Change(self._next, self._run.id, dict(settings), interval))
 
-    def assign(self, first: int, last: int) -> Assign:
-        """Deal out more ids to the run's nodes."""
-        ids = round_robin(first, last, self._run.nodes, self.given)
+    def ping(self) -> Ping:
+        """Something for the nodes to hear."""
+        return self._command(Ping(self._next))
+
+    def assign(self, first: int, last: int, nodes: Sequence[str] | None = None) -> Assign:
+        """Deal out more ids to the run's nodes, or to some of them."""
+        ids = round_robin(first, last, nodes or self._run.nodes, self.given)
         self.given += last - first + 1
         self.highest = max(self.highest, last)
         for node, ranges in ids.items():
             self._live.setdefault(node, []).extend(ranges)
         return self._command(Assign(self._next, self._run.id, ids))
 
-    def remove(self, count: int, force: bool) -> Remove | None:
+    def remove(self, count: int, force: bool, nodes: Sequence[str] | None = None) -> Remove | None:
         """Remove the `count` newest users that are, as far as is known, still there; none: no command.
 
         Some may end by themselves before the command arrives: `dropped` tells how many it really met.
         """
-        everywhere = [r for ranges in self._live.values() for r in ranges]
+        live = {name: ranges for name, ranges in self._live.items() if nodes is None or name in nodes}
+        everywhere = [r for ranges in live.values() for r in ranges]
         chosen = newest(everywhere, count, self._ended)
         if not chosen:
             return None
         lowest = chosen[-1]
         ids: dict[str, list[IdRange]] = {}
-        for node, ranges in self._live.items():
+        for node, ranges in live.items():
             mine = [i for r in ranges for i in _from(r, lowest) if i not in self._ended]
             if mine:
                 ids[node] = compress(mine)

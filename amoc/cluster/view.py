@@ -8,8 +8,9 @@ import msgspec
 
 if TYPE_CHECKING:
     from amoc.cluster.master import Master
+    from amoc.cluster.state import NodeView
 
-__all__ = ["status"]
+__all__ = ["node_figures", "status"]
 
 
 def status(master: "Master") -> dict[str, Any]:
@@ -38,6 +39,33 @@ def status(master: "Master") -> dict[str, Any]:
         "rates": master.store.rates(now),
         "errors": [msgspec.to_builtins(error) for error in master.state.errors.values()],
         "events": master.events.history(),
+    }
+
+
+def node_figures(node: "NodeView", now: float) -> dict[str, Any]:
+    """One node as `nodes()` has it: cpu in percent of a core, memory in bytes, agent and workers together.
+
+    `state` is up, suspect or lost; `run` what it does: idle, starting, running, terminating, finished, error.
+    `last_beat` is in seconds ago; `offset_ms` says how far the master's clock is ahead of the node's.
+    """
+    workers = node.workers
+    return {
+        "node": node.name,
+        "address": node.address,
+        "state": "up",
+        "run": node.state,
+        "users": node.counts.running + node.counts.waiting + node.counts.leaving,
+        "starts_per_s": 0.0,
+        "cpu": round(node.load.cpu + sum(worker.cpu for worker in workers), 1),
+        "lag_ms": max([node.load.lag_ms, *(worker.lag_ms for worker in workers)]),
+        "memory": node.load.memory + sum(worker.rss for worker in workers),
+        "last_beat": round(now - node.heard, 1),
+        "version": node.version,
+        "offset_ms": node.load.offset_ms,
+        "answer_ms": node.load.answer_ms,
+        "cores": node.cores,
+        "workers": len(workers),
+        "error": node.error,
     }
 
 

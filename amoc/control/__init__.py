@@ -12,6 +12,7 @@ from amoc.control.desired import (
     Command,
     Desired,
     Phase,
+    Ping,
     Removal,
     Remove,
     Run,
@@ -23,6 +24,7 @@ from amoc.control.desired import (
 from amoc.control.ids import HIGHEST, IdRange, IdSet, compress, count, newest
 from amoc.control.memory_bus import MemoryBus
 from amoc.control.messages import (
+    PROTOCOL,
     Beat,
     BeatReply,
     Counts,
@@ -31,6 +33,7 @@ from amoc.control.messages import (
     Fetch,
     Fetched,
     Hello,
+    NodeLoad,
     Refused,
     Reply,
     Request,
@@ -43,6 +46,7 @@ from amoc.control.messages import (
 __all__ = [
     "HIGHEST",
     "PHASES",
+    "PROTOCOL",
     "Assign",
     "Beat",
     "BeatReply",
@@ -60,7 +64,9 @@ __all__ = [
     "MasterBus",
     "MemoryBus",
     "NodeBus",
+    "NodeLoad",
     "Phase",
+    "Ping",
     "Refused",
     "Removal",
     "Remove",

@@ -27,6 +27,7 @@ __all__ = [
     "Command",
     "Desired",
     "Phase",
+    "Ping",
     "Removal",
     "Remove",
     "Run",
@@ -124,6 +125,10 @@ class Stop(Command, frozen=True, tag="stop"):
 
     run_id: str
     force: bool
+
+
+class Ping(Command, frozen=True, tag="ping"):
+    """Changes nothing but the number: a node that beats with it has heard it."""
 
 
 def apply(state: Desired, command: Command) -> Desired:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from amoc.control.desired import Assign, Change, Command, Desired, Phase, Remove, Start, Step, Stop
+from amoc.control.desired import Assign, Change, Command, Desired, Phase, Ping, Remove, Start, Step, Stop
 from amoc.control.ids import IdRange
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Fetch",
     "Fetched",
     "Hello",
+    "NodeLoad",
     "Refused",
     "Reply",
     "Request",
@@ -94,6 +95,20 @@ class Event(msgspec.Struct):
     logger: str = ""
 
 
+class NodeLoad(msgspec.Struct, frozen=True):
+    """The agent's process and its clock: CPU in percent of a core, memory in bytes.
+
+    `lag_ms`: the longest that its loop was held up since the last beat. `offset_ms`: how far the master's clock is
+    ahead of the node's, as the exchange with the least delay of the last ones showed; `answer_ms`: that delay.
+    """
+
+    cpu: float = 0.0
+    memory: int = 0
+    lag_ms: float = 0.0
+    offset_ms: float = 0.0
+    answer_ms: float = 0.0
+
+
 class Request(msgspec.Struct, tag_field="request"):
     """What a node sends; `node` is its name, `incarnation` differs after each start of its process."""
 
@@ -102,11 +117,12 @@ class Request(msgspec.Struct, tag_field="request"):
 
 
 class Hello(Request, tag="hello"):
-    """The first message of a node."""
+    """The first message of a node. `address` is the one by which it reaches the master, for people."""
 
     protocol: int
     version: str
     cores: int
+    address: str = ""
 
 
 class Beat(Request, tag="beat"):
@@ -131,6 +147,8 @@ class Beat(Request, tag="beat"):
     dropped: dict[int, int] = {}
     errors: list[ErrorCount] = []
     events: list[Event] = []
+    sent: float = 0.0
+    load: NodeLoad = NodeLoad()
 
 
 class Snapshot(Request, tag="snapshot"):
@@ -154,10 +172,15 @@ class Welcome(Reply, tag="welcome"):
 
 
 class BeatReply(Reply, tag="beat"):
-    """Beat `seq` is taken in; `number` is that of the master's last command."""
+    """Beat `seq` is taken in; `number` is that of the master's last command.
+
+    `received` and `sent` are the master's clock at the beat's arrival and at this reply.
+    """
 
     seq: int
     number: int
+    received: float = 0.0
+    sent: float = 0.0
 
 
 class SnapshotReply(Reply, tag="snapshot"):
@@ -176,13 +199,22 @@ class Fetched(Reply, tag="fetched"):
 
 
 class Refused(Reply, tag="refused"):
-    """The request was not accepted; `reason` is for people."""
+    """The request was not accepted; `reason` is for people, `code` for the node.
+
+    unregistered  the master does not know this incarnation: say hello
+    superseded    another incarnation has taken its name: end all users at once, and do not come back
+    twice         a node of that name is connected: try again, it may be about to be missed
+    version       another protocol: do not come back
+    """
 
     reason: str
+    code: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder()
-_commands: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Start | Step | Assign | Remove | Change | Stop)
+_commands: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(
+    Start | Step | Assign | Remove | Change | Stop | Ping
+)
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Hello | Beat | Snapshot | Fetch)
 _replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(
     Welcome | BeatReply | SnapshotReply | Fetched | Refused

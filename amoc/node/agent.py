@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from amoc.control import (
+    PROTOCOL,
     Beat,
     BeatReply,
     Command,
@@ -44,7 +45,8 @@ MOST_EVENTS = 1000  # waiting for the next beat; more log lines than this in a s
 class Agent:
     """The agent of one node. `state` is the pure machine; `bus` leads to the master."""
 
-    def __init__(self, state: NodeState, bus: NodeBus, version: str) -> None:
+    def __init__(self, state: NodeState, bus: NodeBus, version: str, address: str = "") -> None:
+        self._address = address
         self.state = state
         self._bus = bus
         self._version = version
@@ -63,7 +65,7 @@ class Agent:
 
     async def start(self) -> None:
         """Register with the master and begin to beat. Raises Failed when the master refuses this node."""
-        hello = Hello(self.state.name, self._incarnation, 1, self._version, os.cpu_count() or 1)
+        hello = Hello(self.state.name, self._incarnation, PROTOCOL, self._version, os.cpu_count() or 1, self._address)
         reply = await self._bus.request(hello)
         if isinstance(reply, Refused):
             raise Failed(f"the master refuses node {self.state.name}: {reply.reason}")
@@ -205,6 +207,7 @@ class Agent:
             dropped=taken.dropped,
             errors=taken.errors,
             events=events,
+            sent=time.time(),
         )
 
     async def _ticks(self) -> None:

@@ -38,7 +38,7 @@ async def set(context: Context, name: str, value: Any) -> Any:
 
     Example: amoc_config.set("interarrival", 10)
     """
-    return await context.master.update_settings({name: value})
+    return await context.master.set_settings({name: value})
 
 
 @operation("config.unset", changes=True)

@@ -19,6 +19,8 @@ from amoc.control import (
     Fetched,
     Hello,
     IdRange,
+    NodeLoad,
+    Ping,
     Refused,
     Removal,
     Remove,
@@ -45,6 +47,7 @@ COMMANDS: list[Command] = [
     Remove(4, "r1", IDS, True),
     Change(5, "r1", {"interarrival": 1.0}, 0.001),
     Stop(6, "r1", False),
+    Ping(7),
 ]
 REQUESTS: list[Request] = [
     Hello("a", "i1", 1, "0.1.0", 8),
@@ -68,12 +71,14 @@ REQUESTS: list[Request] = [
         dropped={4: 2},
         errors=[ErrorCount("k", "OSError", "start", "no", "Traceback…", 7, 3)],
         events=[Event("log", 1.0, "INFO", "hello", "a", 0, "chat")],
+        sent=1.5,
+        load=NodeLoad(3.5, 1 << 26, 1.5, -0.25, 0.5),
     ),
 ]
 REPLIES: list[Reply] = [
     Welcome(9),
-    BeatReply(3, 9),
-    Refused("no scenario of version v1"),
+    BeatReply(3, 9, 1.5, 1.625),
+    Refused("no scenario of version v1", "unregistered"),
     Fetched("chat", "/chat.py", "async def start(user_id): …", "v1"),
     SnapshotReply(Desired()),
     SnapshotReply(
