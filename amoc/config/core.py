@@ -53,6 +53,21 @@ CORE: tuple[Setting, ...] = (
         between(0, DAY_MS),
     ),
     Setting("repeat_num", Count, math.inf, "how often a user runs again; infinity: until it is removed"),
+    Setting(
+        "role",
+        Literal["local", "master", "slave"],
+        "local",
+        "what a node is: a whole test by itself, the master of slaves, or one of them",
+        change="restart",
+    ),
+    Setting(
+        "node_name",
+        str,
+        doc="what the node is called, and its key; unset: master for a master, the name of its host for a slave",
+        check=not_empty,
+        change="restart",
+    ),
+    Setting("master_host", str, "127.0.0.1", "where a slave finds its master", not_empty, "restart"),
     Setting("workers", int, 0, "worker processes per node; 0: one per core", between(0, 1024), "restart"),
     Setting(
         "master_timeout",
@@ -73,8 +88,14 @@ CORE: tuple[Setting, ...] = (
     Setting("status_file", str, ".amoc.status", "file that says whether the node is ready", not_empty, "restart"),
     Setting("graphite_endpoint", str, doc="host:port of Graphite; unset: nothing is sent", check=_endpoint),
     Setting("graphite_prefix", str, doc="prefix of every Graphite path"),
-    Setting("hosts", list[str], [], "the slaves, from the inventory", change="restart"),
-    Setting("path", str, doc="where amoc is installed on the slaves, from the inventory", change="restart"),
+    Setting(
+        "hosts",
+        list[str],
+        [],
+        "the slaves that the master starts over ssh, each as [NAME=][USER@]HOST[:PORT]",
+        change="restart",
+    ),
+    Setting("path", str, doc="where amoc is installed on these slaves", check=not_empty, change="restart"),
 )
 
 
