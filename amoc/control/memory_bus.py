@@ -40,6 +40,11 @@ class MemoryBus:
         await asyncio.sleep(0)
         return messages.decode_reply(messages.encode(self._answer(messages.decode_request(data))))
 
+    def close(self) -> None:
+        """Nobody is answered any more, and nobody hears."""
+        self._answer = None
+        self._hear.clear()
+
 
 def _deliver(hear: Callable[[Command], None], data: bytes) -> None:
     hear(messages.decode_command(data))

@@ -1,0 +1,70 @@
+"""A node's socket to its master that outlives what libzmq gives up on.
+
+libzmq connects again by itself when a connection is lost or cannot be made. It does not when the peer refused
+the handshake or sent what cannot be right: the socket is then dead, and nothing but a monitor says so.
+"""
+
+from collections.abc import Callable
+
+import zmq
+
+from amoc.control.zmq_sockets import FAILED_HANDSHAKES, Drain, Monitor, Socket
+
+__all__ = ["Line"]
+
+_WATCHED = FAILED_HANDSHAKES | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED
+_DENIED = 400  # ZAP's status for a key that is not listed
+
+
+class Line:
+    """Keeps the socket that `make` returns connected to `address`, and drained by `step`.
+
+    `dead`: it will not connect again until `renew`. `trouble`: why there is no connection, for a person; empty
+    while there is one.
+    """
+
+    def __init__(self, make: Callable[[], Socket], address: str, step: Callable[[], None]) -> None:
+        self._make, self._step = make, step
+        self.address = address
+        self._open()
+
+    def __repr__(self) -> str:
+        return f"<Line to {self.address}{': ' if self.trouble else ''}{self.trouble}>"
+
+    def _open(self) -> None:
+        self.dead = False
+        self.trouble = f"nothing answers at {self.address}"
+        self.socket = self._make()
+        self._monitor = Monitor(self.socket, _WATCHED, self._hear)
+        self._drain = Drain(self.socket, self._step)
+        self.socket.connect(self.address)
+
+    def wake(self) -> None:
+        """Let the socket be looked at now."""
+        self._drain.wake()
+
+    def renew(self) -> None:
+        """Replace the socket, whatever it is at."""
+        self.close()
+        self._open()
+
+    def close(self) -> None:
+        """Close the socket; calling it again changes nothing."""
+        self._monitor.close()
+        self._drain.close()
+
+    def _hear(self, event: int, value: int) -> None:
+        match event:
+            case zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self.dead, self.trouble = False, ""
+            case zmq.EVENT_DISCONNECTED:  # and it stays dead unless the next event is a retry
+                self.dead = True
+                self.trouble = self.trouble or f"the connection to {self.address} was lost"
+            case zmq.EVENT_CONNECT_RETRIED:
+                self.dead = False
+            case zmq.EVENT_HANDSHAKE_FAILED_AUTH if value == _DENIED:
+                self.trouble = "the master does not list this node's key: put its .key file into the master's keys_dir"
+            case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                self.trouble = f"{self.address} ends the handshake: is master.key the key of that master?"
+            case _:
+                self.trouble = f"{self.address} does not speak this protocol, or what came was damaged"
