@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     _nodes(commands)
     _scenarios(commands)
     _server(commands)
+    _keys(commands)
     return top
 
 
@@ -162,6 +163,21 @@ def _server(commands: Any) -> None:
     server.add_argument("--port", type=_value(values.port), default=5222, metavar="P", help="5222; 0: a free one")
     server.add_argument("--tls", action="store_true", help="offer STARTTLS with a self-signed certificate")
     _child_options(server)
+
+
+def _keys(commands: Any) -> None:
+    keys = _command(
+        commands,
+        "keys",
+        "keys",
+        "the keys by which master and slaves know each other",
+        "amoc keys new master slave1 slave2",
+    )
+    actions = keys.add_subparsers(title="actions", metavar="ACTION", required=True)
+    new = _command(actions, "new", "keys", "write a key pair for each name", "amoc keys new master slave1 slave2")
+    new.add_argument("names", nargs="+", metavar="NAME", help="`master`, or the node_name of a slave")
+    new.add_argument("--force", action="store_true", help="replace keys that are there: who uses them is locked out")
+    _config_options(new)
 
 
 def _node_options(command: argparse.ArgumentParser) -> None:

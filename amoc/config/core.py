@@ -68,6 +68,23 @@ CORE: tuple[Setting, ...] = (
         change="restart",
     ),
     Setting("master_host", str, "127.0.0.1", "where a slave finds its master", not_empty, "restart"),
+    Setting(
+        "control_host",
+        str,
+        "127.0.0.1",
+        "address of this machine on which the master listens for its slaves; 0.0.0.0: all",
+        not_empty,
+        "restart",
+    ),
+    Setting(
+        "control_port",
+        int,
+        5555,
+        "port on which the master publishes commands; it answers requests on the next",
+        between(1, 65534),
+        "restart",
+    ),
+    Setting("keys_dir", str, "keys", "directory of the keys of master and slaves", not_empty, "restart"),
     Setting("workers", int, 0, "worker processes per node; 0: one per core", between(0, 1024), "restart"),
     Setting(
         "master_timeout",

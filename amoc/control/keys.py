@@ -25,7 +25,7 @@ __all__ = ["MASTER", "KeyPair", "KeyRing", "check_name", "new_pairs", "read_pair
 MASTER = "master"
 
 _SECRET, _PUBLIC = ".key_secret", ".key"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _LINE = re.compile(r'^\s*(public|secret)-key\s*=\s*"([^"\s]{40})"\s*$', re.MULTILINE)
 _MOST = 4096  # bytes of a key file that are read: it has some 300
 _RELOAD = 1.0  # seconds between two looks at all files for the sake of keys that are not listed
@@ -48,7 +48,9 @@ class KeyPair:
 def check_name(name: str) -> str:
     """The name, if a node may be called that: it names files, and is shown. Raises BadInput."""
     if not _NAME.fullmatch(name):
-        raise BadInput(f"{name!r} cannot be the name of a node: use up to 100 letters, digits and . _ - (not first)")
+        raise BadInput(
+            f"{name!r} cannot be the name of a node: use up to 100 letters, digits, . _ and -, a letter or digit first"
+        )
     return name
 
 
@@ -61,7 +63,7 @@ def new_pairs(directory: Path, names: Sequence[str], *, force: bool = False) -> 
     taken = [str(path) for pair in paths.values() for path in pair if os.path.lexists(path)]
     if taken and not force:
         raise BadInput(
-            f"{', '.join(taken)} already there: a new key would lock out whoever uses it (--force replaces it)"
+            f"{', '.join(taken)} there already: a new key would lock out whoever uses it (--force replaces it)"
         )
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, (secret, public) in paths.items():
