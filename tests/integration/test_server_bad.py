@@ -14,13 +14,13 @@ import pytest
 from amoc import config, metrics
 from amoc.config import CORE, Config
 from amoc.xmpp import SETTINGS, AuthFailed, ConnectFailed, Disconnected, connect
-from tests.support.badserver import LOGIN, LOGIN_TLS, BadServer, Fault, close, reset, say, stall, stream_error
+from tests.support.badserver import LOGIN, LOGIN_TLS, BadServer, Fault, close, raw, reset, say, stall, stream_error
 
 FAULTS: dict[str, Fault] = {
     "close": close,
     "reset": reset,
     "stall": stall,
-    "garbage": say(b"\x00\xff\xfe garbage \x00"),
+    "garbage": raw(b"\x00\xff\xfe garbage \x00"),
     "other XML": say("<html><body>It works!</body></html>"),
     "half an element": say("<iq type='resu"),
     "stream error": stream_error("internal-server-error", "out of order"),

@@ -17,65 +17,33 @@ import re
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
-from xml.etree.ElementTree import Element, ParseError, XMLPullParser
+from typing import Final, Literal, Self
+from xml.etree.ElementTree import Element, ParseError
 
+from tests.support.badpeers import BoshPeer, Peer, TcpPeer, WebSocketPeer
 from tests.support.servers import certificates
 
-__all__ = ["LOGIN", "LOGIN_TLS", "BadServer", "Fault", "Peer", "close", "reset", "say", "stall", "stream_error"]
+__all__ = [
+    "LOGIN", "LOGIN_TLS", "TRANSPORTS", "BadServer", "Fault", "Peer", "Transport", "close", "end", "raw", "reset",
+    "say", "stall", "steps_of", "stream_error",
+]  # fmt: skip
+
+Transport = Literal["tcp", "tls", "ws", "wss", "http", "https"]
+TRANSPORTS: Final[tuple[Transport, ...]] = ("tcp", "tls", "ws", "wss", "http", "https")
 
 # What the server answers, in order. "connect" is the accepted connection, before a byte was read; "ready" is the
 # moment after the login, "again" the second stream, which the client opens when it has authenticated.
 LOGIN = ("connect", "stream", "features", "sasl", "stream-again", "features-again", "bind", "session", "ready")
 LOGIN_TLS = (*LOGIN[:3], "starttls", "tls", "stream-secure", "features-secure", *LOGIN[3:])
 
-HEADER = (
-    "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
-    "from='localhost' id='bad' version='1.0'>"
-)
 STARTTLS = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
 SASL = "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'"
 BIND = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
+ENDS = ("{http://etherx.jabber.org/streams}stream", "{urn:ietf:params:xml:ns:xmpp-framing}close")
 SESSION = "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/>"
-
-
-class Peer:
-    """The server's end of one connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-        self.opened = False  # the server has sent the header of the current stream
-        self._elements = self._read()
-
-    def send(self, text: str | bytes) -> None:
-        """Write text or bytes."""
-        self.writer.write(text.encode() if isinstance(text, str) else text)
-
-    async def next(self) -> Element:
-        """The client's next element, or its stream header; ConnectionError when it has hung up."""
-        async for element in self._elements:
-            return element
-        raise ConnectionError("the client hung up")
-
-    def restart(self) -> None:
-        """What comes now is a new stream."""
-        self.opened = False
-        self._elements = self._read()
-
-    async def _read(self) -> AsyncIterator[Element]:
-        parser: XMLPullParser[Element] = XMLPullParser(["start", "end"])
-        depth = 0
-        while data := await self.reader.read(65536):
-            parser.feed(data)
-            for event, element in cast("Iterator[tuple[str, Element]]", parser.read_events()):
-                depth += 1 if event == "start" else -1
-                if (event, depth) in (("start", 1), ("end", 1)) or depth == 0:
-                    yield element
-
 
 Fault = Callable[[Peer], Awaitable[None]]
 
@@ -96,7 +64,7 @@ async def stall(peer: Peer) -> None:
     """Say nothing, for ever."""
 
 
-def say(text: str | bytes) -> Fault:
+def say(text: str) -> Fault:
     """Send this instead of the answer."""
 
     async def fault(peer: Peer) -> None:
@@ -105,23 +73,50 @@ def say(text: str | bytes) -> Fault:
     return fault
 
 
+def raw(data: bytes) -> Fault:
+    """Write these bytes instead of the answer, below all framing but that of TLS."""
+
+    async def fault(peer: Peer) -> None:
+        peer.raw(data)
+
+    return fault
+
+
+async def end(peer: Peer) -> None:
+    """End the stream."""
+    peer.end()
+
+
 def stream_error(condition: str, text: str = "") -> Fault:
     """End the stream with an error (RFC 6120, 4.9); before the server's own header it sends that first."""
     namespace = "xmlns='urn:ietf:params:xml:ns:xmpp-streams'"
-    error = f"<stream:error><{condition} {namespace}/><text {namespace}>{text}</text></stream:error></stream:stream>"
+    error = f"<stream:error><{condition} {namespace}/><text {namespace}>{text}</text></stream:error>"
 
     async def fault(peer: Peer) -> None:
-        peer.send(error if peer.opened else HEADER + error)
-        peer.writer.close()
+        if not peer.opened:
+            peer.open()
+        peer.send(error)
+        peer.end()
+        if not isinstance(peer, BoshPeer):  # whose error comes with the next request
+            peer.writer.close()
 
     return fault
+
+
+def steps_of(transport: Transport, *, starttls: bool = False) -> tuple[str, ...]:
+    """The steps at which the server can misbehave, in order."""
+    if transport == "tcp":
+        return LOGIN_TLS if starttls else LOGIN
+    first: tuple[str, ...] = ("connect", "tls") if transport in ("tls", "wss", "https") else ("connect",)
+    return (*first, *(("websocket",) if transport in ("ws", "wss") else ()), *LOGIN[1:])
 
 
 class BadServer:
     """Listens on a free port of 127.0.0.1 while its context lasts.
 
-    `step` is one of `LOGIN`, or of `LOGIN_TLS` when a folder is given for the certificate (for `hosts`).
-    `mechanism` is the one that is offered; only PLAIN gets through, SCRAM ends at "challenge" or "sasl".
+    `step` is one of `steps_of` the transport; TCP has STARTTLS if a folder is given for the certificate (for `hosts`,
+    valid for `days` from now on), which the transports with TLS need. `mechanism` is the one that is offered; only
+    PLAIN gets through, SCRAM ends at "challenge" or "sasl".
     """
 
     def __init__(
@@ -132,13 +127,16 @@ class BadServer:
         mechanism: str = "PLAIN",
         tls_folder: Path | None = None,
         hosts: tuple[str, ...] = ("localhost",),
+        days: int = 30,
+        transport: Transport = "tcp",
     ) -> None:
         self.step = step
         self.fault = fault
         self.mechanism = mechanism
+        self.transport: Transport = transport
         self.connections = 0
-        self.certificate = certificates.issue(tls_folder, list(hosts)) if tls_folder else None
-        steps = (LOGIN_TLS if self.certificate else LOGIN) + ("challenge",) * (mechanism != "PLAIN")
+        self.certificate = certificates.issue(tls_folder, list(hosts), days=days) if tls_folder else None
+        steps = steps_of(transport, starttls=self.certificate is not None) + ("challenge",) * (mechanism != "PLAIN")
         if step and step not in steps:
             raise ValueError(f"no step {step!r} in {steps}")
         self._playing: set[asyncio.Task[None]] = set()
@@ -163,69 +161,85 @@ class BadServer:
 
     @property
     def address(self) -> str:
-        """host:port for the setting `xmpp_servers`."""
-        return f"127.0.0.1:{self.port}"
+        """What the setting `xmpp_servers` takes."""
+        if self.transport == "tcp":
+            return f"127.0.0.1:{self.port}"
+        return f"{self.transport}://127.0.0.1:{self.port}" + ("/xmpp" if self.transport != "tls" else "")
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.create_task(self._play(Peer(reader, writer)))
+        kind = {"ws": WebSocketPeer, "ht": BoshPeer}.get(self.transport[:2], TcpPeer)
+        task = asyncio.create_task(self._play(kind(reader, writer)))
         self._playing.add(task)
         task.add_done_callback(self._playing.discard)
 
     async def _play(self, peer: Peer) -> None:
         try:
             await self._login(peer)
-            while True:  # until the client hangs up
-                await peer.next()
-        except _Misbehaved:
-            while await peer.reader.read(65536):
+            while (await peer.next()).tag not in ENDS:
                 pass
-        except (OSError, ParseError):  # the client hung up, or does not speak XML
+            peer.end()
+        except _Misbehaved:
+            await peer.linger()
+        except (OSError, EOFError, ParseError):  # the client hung up, or does not speak XML
             pass
         finally:
             peer.writer.close()
 
     async def _turn(self, step: str, peer: Peer) -> None:
         if step == self.step:
+            if isinstance(peer, BoshPeer) and step not in ("connect", "tls"):
+                await peer.asked()
             await self.fault(peer)
             raise _Misbehaved
 
     async def _login(self, peer: Peer) -> None:
         await self._turn("connect", peer)
         sasl = f"<mechanisms {SASL}><mechanism>{self.mechanism}</mechanism></mechanisms>"
-        if self.certificate is None:
-            await self._open(peer, "", sasl)
-        else:
+        if self.transport in ("tls", "wss", "https"):
+            await self._turn("tls", peer)
+            await self._secure(peer)
+        if isinstance(peer, WebSocketPeer):
+            request = await peer.asked()
+            await self._turn("websocket", peer)
+            peer.accept(request)
+        if self.transport == "tcp" and self.certificate is not None:
             await self._open(peer, "", STARTTLS + sasl)
-            await self._start_tls(peer, self.certificate)
+            await peer.next()
+            await self._turn("starttls", peer)
+            peer.send("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+            await self._turn("tls", peer)
+            await self._secure(peer)
+            peer.restart()
             await self._open(peer, "-secure", sasl)
+        else:
+            await self._open(peer, "", sasl)
         await self._authenticate(peer, await peer.next())
         await self._open(peer, "-again", BIND + SESSION)
         for step in ("bind", "session"):
-            request = await peer.next()
+            request_ = await peer.next()
             await self._turn(step, peer)
             jid = "<jid>user@localhost/res1</jid>" if step == "bind" else ""
             payload = BIND.replace("/>", f">{jid}</bind>") if jid else ""
-            peer.send(f"<iq type='result' id='{request.get('id')}'>{payload}</iq>")
+            peer.send(f"<iq type='result' id='{request_.get('id')}'>{payload}</iq>")
         await self._turn("ready", peer)
 
     async def _open(self, peer: Peer, which: str, features: str) -> None:
         await peer.next()
+        if isinstance(peer, BoshPeer) and peer.strange:  # another connection of a session that we do not go on with
+            await self._turn(self.step, peer)
+            peer.end()
+            raise _Misbehaved
         await self._turn(f"stream{which}", peer)
-        peer.send(HEADER)
-        peer.opened = True
+        peer.open()
         await self._turn(f"features{which}", peer)
         peer.send(f"<stream:features>{features}</stream:features>")
 
-    async def _start_tls(self, peer: Peer, certificate: certificates.Certificate) -> None:
-        await peer.next()
-        await self._turn("starttls", peer)
-        peer.send("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-        await self._turn("tls", peer)
+    async def _secure(self, peer: Peer) -> None:
+        assert self.certificate is not None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate.both)
+        context.load_cert_chain(self.certificate.both)
         await peer.writer.start_tls(context)
-        peer.restart()
 
     async def _authenticate(self, peer: Peer, auth: Element) -> None:
         if self.mechanism != "PLAIN":  # RFC 5802: a proper challenge, so that the client goes on to the proof

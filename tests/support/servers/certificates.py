@@ -29,8 +29,8 @@ class Certificate:
     client: Path
 
 
-def issue(folder: Path, hosts: list[str]) -> Certificate:
-    """Make an authority and a certificate for `hosts` and 127.0.0.1 in `folder`; valid for a month."""
+def issue(folder: Path, hosts: list[str], *, days: int = 30) -> Certificate:
+    """Make an authority and a certificate for `hosts` and 127.0.0.1 in `folder`; valid for so many days from now on."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "amoc test authority")])
     authority = (
@@ -45,7 +45,7 @@ def issue(folder: Path, hosts: list[str]) -> Certificate:
     loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, hosts[0])])
     certificate = (
-        _builder(subject, authority_name, key.public_key())
+        _builder(subject, authority_name, key.public_key(), days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.SubjectAlternativeName([*names, loopback]), critical=False)
@@ -80,7 +80,9 @@ def issue(folder: Path, hosts: list[str]) -> Certificate:
     )
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int = 30
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -88,8 +90,8 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=30))
+        .not_valid_before(now - datetime.timedelta(days=30))
+        .not_valid_after(now + datetime.timedelta(days=days))
     )
 
 

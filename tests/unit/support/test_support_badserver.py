@@ -5,8 +5,21 @@ from pathlib import Path
 
 import pytest
 import slixmpp
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
-from tests.support.badserver import LOGIN, LOGIN_TLS, BadServer, Fault, close, reset, say, stall, stream_error
+from tests.support.badserver import (
+    LOGIN,
+    LOGIN_TLS,
+    BadServer,
+    Fault,
+    close,
+    reset,
+    say,
+    stall,
+    steps_of,
+    stream_error,
+)
 
 PLAIN = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGEAYg==</auth>"
 HEADER = (
@@ -42,11 +55,11 @@ async def answer_to_header(server: BadServer) -> str:
         writer.close()
 
 
-@pytest.mark.parametrize("tls", [False, True])
-async def test_without_a_fault_an_independent_client_logs_in(tls: bool, tmp_path: Path) -> None:
-    async with BadServer(tls_folder=tmp_path if tls else None) as server:
+@pytest.mark.parametrize("tls", ["", "starttls", "tls"])
+async def test_without_a_fault_an_independent_client_logs_in(tls: str, tmp_path: Path) -> None:
+    async with BadServer(tls_folder=tmp_path if tls else None, transport="tls" if tls == "tls" else "tcp") as server:
         client = slixmpp.ClientXMPP("user@localhost/res1", "any")
-        client.enable_direct_tls = False
+        client.enable_direct_tls = tls == "tls"
         client.plugin["feature_mechanisms"].unencrypted_plain = True
         client.ca_certs = server.certificate.authority if server.certificate else None
         ready = asyncio.Event()
@@ -80,6 +93,28 @@ async def test_faults_at_the_first_answer(fault: Fault, said: str) -> None:
         assert await answer_to_header(server) == said
 
 
+async def test_websocket_for_an_independent_client() -> None:
+    protocols = [Subprotocol("xmpp")]
+    async with (
+        BadServer("features", say("<nonsense/>"), transport="ws") as server,
+        connect(server.address, subprotocols=protocols) as client,
+    ):
+        await client.send("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>")
+        assert " xmlns='urn:ietf:params:xml:ns:xmpp-framing' " in str(await client.recv())
+        assert str(await client.recv()).startswith("<nonsense ")
+
+
+async def test_bosh_by_hand() -> None:
+    page = b"POST /xmpp HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b"
+    body = b"<body xmlns='http://jabber.org/protocol/httpbind' rid='1' to='localhost'/>"
+    async with BadServer("features", say("<nonsense/>"), transport="http") as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        for request, said in ((body, b" sid='bad' "), (body.replace(b"to=", b"sid="), b"<nonsense ")):
+            writer.write(page % (len(request), request))
+            assert said in await asyncio.wait_for(reader.readuntil(b"</body>"), timeout=5)
+        writer.close()
+
+
 async def test_reset() -> None:
     async with BadServer("features", reset) as server:
         with pytest.raises(ConnectionResetError):
@@ -98,4 +133,6 @@ def test_steps() -> None:
     assert set(LOGIN) < set(LOGIN_TLS)
     with pytest.raises(ValueError, match="no step 'tls'"):
         BadServer("tls")
+    assert steps_of("wss")[:4] == ("connect", "tls", "websocket", "stream")
+    assert set(steps_of("https")) < set(steps_of("wss"))
     BadServer("challenge", mechanism="SCRAM-SHA-1")

@@ -17,7 +17,7 @@ from amoc.xmpp import AuthFailed, ConnectFailed, Disconnected, connect
 from amoc.xmpp.server import serve
 from amoc.xmpp.server.certificate import self_signed, server_context
 from amoc.xmpp.waterfall import cause_of
-from tests.support.badserver import LOGIN, LOGIN_TLS, BadServer, Fault, close, reset, say, stall, stream_error
+from tests.support.badserver import LOGIN, LOGIN_TLS, BadServer, Fault, close, raw, reset, say, stall, stream_error
 
 # the server's step of LOGIN -> the client's, if the server says nothing there
 STEPS = {
@@ -58,7 +58,7 @@ def failure(step: str) -> Iterator[list[str]]:
 FAULTS: dict[str, Fault] = {
     "closes": close,
     "resets": reset,
-    "says garbage": say(b"\x00\xff\x16\x03 <<<"),
+    "says garbage": raw(b"\x00\xff\x16\x03 <<<"),
     "speaks HTTP": say("HTTP/1.1 400 Bad Request\r\n\r\n"),
     "ends the stream": say("</stream:stream>"),
 }
