@@ -200,13 +200,19 @@ class Client:
         answers by itself (ping, roster pushes, what nobody here knows) are taken. Raises ReceiveTimeout after
         `timeout` seconds, Disconnected when the session is over and nothing that matches is left.
         """
-        kept = self._inbox.take(match)
-        if kept is not None:
-            return kept
+        inbox = self._inbox
+        if inbox.stanzas:
+            kept = inbox.take(match)
+            if kept is not None:
+                return kept
         if self._reason is not None:
             raise self._error()
+        future = inbox.wait(match, timeout)
         try:
-            return await self._inbox.wait(match, timeout)
+            return await future
+        except asyncio.CancelledError:
+            inbox.give_up(future)
+            raise
         except ReceiveTimeout as error:
             error.who = self.who
             raise
@@ -358,7 +364,7 @@ class Client:
         if asked:
             if not self._inbox.offer(stanza, everything=False):
                 self._answer(stanza)
-        elif not self._inbox.put(stanza):
+        elif self._inbox.put(stanza) is not None:
             metrics.increment("xmpp.inbox_overflow")
 
     def on_ended(self, error: XmppError | None) -> None:

@@ -2,62 +2,104 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.jid import bare, normal
+from amoc.xmpp.deadlines import Deadlines
 from amoc.xmpp.errors import IqTimeout
 from amoc.xmpp.inbox import forget
 
 __all__ = ["Questions", "is_from"]
 
 
-class Questions:
+class _Question(NamedTuple):
+    stanza: Element
+    future: "asyncio.Future[Element]"
+    timeout: float | None  # in seconds
+    deadline: float
+    arrived: Callable[[Element], object] | None
+
+
+class Questions(Deadlines):
     """Made when the first iq is sent: most users never ask."""
 
     __slots__ = ("_waiting",)
 
     def __init__(self) -> None:
-        self._waiting: dict[str, tuple[str | None, asyncio.Future[Element]]] = {}
+        super().__init__()
+        self._waiting: dict[str, _Question] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    async def ask(self, stanza: Element, send: Callable[[Element], object], timeout: float) -> Element:
-        """Send an iq that has an id, return the answer, be it an error. Raises IqTimeout, what `send` raises."""
-        future = self.put(stanza, send)
-        timer = asyncio.get_running_loop().call_later(timeout, _expire, stanza, future, timeout)
+    async def ask(
+        self,
+        stanza: Element,
+        send: Callable[[Element], object],
+        timeout: float,
+        arrived: Callable[[Element], object] | None = None,
+    ) -> Element:
+        """Send an iq that has an id, return the answer, be it an error. Raises IqTimeout, what `send` raises.
+
+        `arrived` is called with the answer when it comes, which is before the task that asked goes on.
+        """
+        future = self.put(stanza, send, timeout, arrived)
         try:
             return await future
         finally:
-            timer.cancel()
             self._waiting.pop(stanza.attrs["id"], None)
             forget(future)
 
-    def put(self, stanza: Element, send: Callable[[Element], object]) -> "asyncio.Future[Element]":
+    def put(
+        self,
+        stanza: Element,
+        send: Callable[[Element], object],
+        timeout: float | None = None,
+        arrived: Callable[[Element], object] | None = None,
+    ) -> "asyncio.Future[Element]":
         """Send an iq that has an id; the answer to come. Raises what `send` raises."""
         ident = stanza.attrs["id"]
         if ident in self._waiting:
             raise ValueError(f"an iq with id {ident!r} is waiting for its answer already")
         send(stanza)
-        future: asyncio.Future[Element] = asyncio.get_running_loop().create_future()
-        self._waiting[ident] = stanza.get("to"), future
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Element] = loop.create_future()
+        deadline = self._deadline(loop, timeout) if timeout is not None else 0.0
+        self._waiting[ident] = _Question(stanza, future, timeout, deadline, arrived)
         return future
 
     def answered(self, stanza: Element, own: str) -> bool:
         """Whether it was an answer to an iq of ours, `own` being our address. The id alone does not do."""
         ident = stanza.attrs.get("id", "")
-        asked, future = self._waiting.get(ident, (None, None))
-        if future is None or future.done() or not is_from(asked, stanza.attrs.get("from"), own):
+        question = self._waiting.get(ident)
+        if question is None or question.future.done():
+            return False
+        if not is_from(question.stanza.attrs.get("to"), stanza.attrs.get("from"), own):
             return False
         del self._waiting[ident]
-        future.set_result(stanza)
+        if question.arrived is not None:
+            question.arrived(stanza)
+        question.future.set_result(stanza)
         return True
 
     def fail(self, error: Callable[[], Exception]) -> None:
         """No answer comes any more: everyone who waits gets an error of his own."""
-        for _, future in self._waiting.values():
-            if not future.done():
-                future.set_exception(error())
+        self._silence()
+        for question in self._waiting.values():
+            if not question.future.done():
+                question.future.set_exception(error())
+
+    def _expire(self, now: float) -> float | None:
+        earliest: float | None = None
+        for question in self._waiting.values():
+            if question.timeout is None or question.future.done():
+                continue
+            if question.deadline <= now:
+                question.future.set_exception(_late(question))
+            elif earliest is None or question.deadline < earliest:
+                earliest = question.deadline
+        return earliest
 
 
 def is_from(asked: str | None, answering: str | None, own: str) -> bool:
@@ -69,8 +111,8 @@ def is_from(asked: str | None, answering: str | None, own: str) -> bool:
     return other is None or normal(other) in (account, account.partition("@")[2], normal(own))
 
 
-def _expire(stanza: Element, future: "asyncio.Future[Element]", timeout: float) -> None:
-    if not future.done():
-        payload = next((f" ({child.name})" for child in stanza), "")
-        question = f"iq {stanza.get('id')}{payload} from {stanza.get('to') or 'the server'}"
-        future.set_exception(IqTimeout(f"no answer to {question} within {timeout:g} s"))
+def _late(question: _Question) -> IqTimeout:
+    stanza = question.stanza
+    payload = next((f" ({child.name})" for child in stanza), "")
+    asked = f"iq {stanza.get('id')}{payload} from {stanza.get('to') or 'the server'}"
+    return IqTimeout(f"no answer to {asked} within {question.timeout:g} s")
