@@ -7,9 +7,9 @@ import argparse
 import os
 import platform
 
-from bench import arrival, memory, metrics, xmpp
+from bench import arrival, memory, metrics, scaling, xmpp
 
-BENCHMARKS = {"memory": memory, "arrival": arrival, "metrics": metrics, "xmpp": xmpp}
+BENCHMARKS = {"memory": memory, "arrival": arrival, "metrics": metrics, "scaling": scaling, "xmpp": xmpp}
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ for name in ("host", "port", "domain", "prefix"):
 for name in ("first", "users", "messages"):
     arguments.add_argument(name, type=int)
 arguments.add_argument("idle", type=float, nargs="?", default=0.0)
+arguments.add_argument("gap", type=float, nargs="?", default=0.0)
 arguments.add_argument("--handler", action="store_true")
 arguments.add_argument("--tls", default="never")
 arguments.add_argument("--sasl", default="PLAIN")
@@ -37,6 +38,7 @@ async def main() -> None:
         "messages": given.messages,
         "idle": max(given.idle, 1.2),  # the master learns of the last login within a second
         "by_handler": given.handler,
+        "gap": given.gap,
         "tls": given.tls,
         "sasl": given.sasl,
         "interarrival": 1,

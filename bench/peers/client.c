@@ -1,10 +1,10 @@
 /* The floor of a native client: epoll, one thread, no XML parser.
  *
- *   client HOST PORT DOMAIN PREFIX FIRST USERS MESSAGES [IDLE_SECONDS]
+ *   client HOST PORT DOMAIN PREFIX FIRST USERS MESSAGES [IDLE_SECONDS [GAP_SECONDS]]
  *
  * Logs USERS users in (FIRST, FIRST + 1, …; plain TCP, SASL PLAIN, bind, session, presence), a hundred logins under
  * way at a time. Then neighbours of a pair play ping-pong: the odd one sends, the other sends back, until each
- * has received MESSAGES. Prints one line of JSON: logins, messages (a send and a receive each), CPU seconds of the
+ * has received MESSAGES; with a gap each answer waits that long. Prints one line of JSON: logins, messages (a send and a receive each), CPU seconds of the
  * login phase and of the message phase, and the resident memory before and after the logins.
  *
  * It looks for fixed strings in what the server sends, as nobody should who wants to be right: it is here to show
@@ -39,6 +39,10 @@ static struct sockaddr_in server;
 static const char *domain, *prefix;
 static int first, count, wanted, ep;
 static int begun, ready, finished;
+/* answers that wait: each user has one at the most, and all wait equally long, so the queue is in order */
+static struct { double due; struct user *user; } *waiting;
+static int head, tail;
+static double gap;
 
 static void die(const char *what) {
     fprintf(stderr, "client: %s: %s\n", what, strerror(errno));
@@ -96,6 +100,30 @@ static void ping(struct user *u) {
     put(u, buf, snprintf(buf, sizeof buf,
         "<message to='%s%d@%s/res1' type='chat' id='%d'><body>%s</body></message>", prefix, peer, domain,
         u->received, "a line of text as people write it to each other"));
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static void answer(struct user *u) {
+    if (gap == 0) {
+        ping(u);
+        return;
+    }
+    waiting[tail % count].due = now() + gap;
+    waiting[tail++ % count].user = u;
+}
+
+/* Milliseconds until the next answer is due, having sent those that are; -1: none waits. */
+static int send_due(void) {
+    double left = 0;
+    if (head == tail) return -1;
+    double at = now();
+    while (head < tail && (left = waiting[head % count].due - at) <= 0) ping(waiting[head++ % count].user);
+    return head == tail ? -1 : (int)(left * 1000) + 1;
 }
 
 static void dial(void) {
@@ -158,7 +186,7 @@ static int take(struct user *u, const char *data, int len) {
             at = found + strlen(end);
             if (u->received < wanted) {
                 if (++u->received == wanted) finished++;
-                if ((u->id - first) % 2 || u->received < wanted) ping(u);
+                if ((u->id - first) % 2 || u->received < wanted) answer(u);
             }
         }
         /* presences are of no interest; keep only what may be the beginning of a message */
@@ -188,8 +216,9 @@ static void readable(struct user *u) {
 static void run_until(int *counter, int goal) {
     struct epoll_event events[256];
     while (*counter < goal) {
-        int n = epoll_wait(ep, events, 256, 30000);
-        if (n <= 0) die("nothing happened for 30 s");
+        int due = send_due();
+        int n = epoll_wait(ep, events, 256, due < 0 ? 30000 : due);
+        if (n < 0 || (n == 0 && due < 0)) die("nothing happened for 30 s");
         for (int i = 0; i < n; i++) readable(events[i].data.ptr);
     }
 }
@@ -205,6 +234,8 @@ int main(int argc, char **argv) {
     count = atoi(argv[6]);
     wanted = atoi(argv[7]);
     users = calloc(count, sizeof *users);
+    waiting = calloc(count, sizeof *waiting);
+    gap = argc > 9 ? atof(argv[9]) : 0;
     ep = epoll_create1(0);
     long empty = resident();
     double start = cpu();
@@ -214,15 +245,13 @@ int main(int argc, char **argv) {
     if (argc > 8) sleep(atoi(argv[8]));
     long full = resident();
     double before = cpu();
-    struct timespec t0, t1;
-    clock_gettime(CLOCK_MONOTONIC, &t0);
+    double began = now();
     if (wanted) {
         for (int i = 0; i < count; i += 2) ping(&users[i]);
         run_until(&finished, count);
     }
-    clock_gettime(CLOCK_MONOTONIC, &t1);
     printf("{\"logins\": %d, \"messages\": %ld, \"login_cpu\": %.4f, \"message_cpu\": %.4f, \"message_wall\": %.3f, "
            "\"empty\": %ld, \"full\": %ld}\n", count, (long)count * wanted, logged_in - start, cpu() - before,
-           t1.tv_sec - t0.tv_sec + (t1.tv_nsec - t0.tv_nsec) / 1e9, empty, full);
+           now() - began, empty, full);
     return 0;
 }

@@ -1,14 +1,14 @@
-"""slixmpp as a peer, as lean as its API goes: uvloop, one SSL context (unused here), no plugins, plain TCP, PLAIN.
+"""slixmpp as a peer, as lean as its API goes: uvloop, one SSL context, no plugins; by default plain TCP, PLAIN.
 
-The same arguments and the same line of JSON as client.c.
+The same arguments and the same line of JSON as client.c; `--tls required` and `--sasl MECHANISM` as for amoc.
 """
 
+import argparse
 import asyncio
 import json
 import logging
 import resource
 import ssl
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,22 @@ from typing import Any
 import slixmpp
 import uvloop
 
+arguments = argparse.ArgumentParser(description=__doc__)
+for name in ("host", "port", "domain", "prefix"):
+    arguments.add_argument(name)
+for name in ("first", "users", "messages"):
+    arguments.add_argument(name, type=int)
+arguments.add_argument("idle", type=float, nargs="?", default=0.0)
+arguments.add_argument("gap", type=float, nargs="?", default=0.0)
+arguments.add_argument("--tls", default="never")
+arguments.add_argument("--sasl", default="PLAIN")
+
 BODY = "a line of text as people write it to each other"
 UNDER_WAY = 100
 # without it, each client makes a context of its own: 40 ms of CPU and 1 MiB
 SHARED_CONTEXT = ssl.create_default_context()
+SHARED_CONTEXT.check_hostname = False
+SHARED_CONTEXT.verify_mode = ssl.CERT_NONE
 
 
 def cpu() -> float:
@@ -36,9 +48,12 @@ def resident() -> int:
 async def main() -> None:
     """Log in, play, print."""
     logging.disable(logging.CRITICAL)
-    host, port, domain, prefix = sys.argv[1:5]
-    first, users, messages = map(int, sys.argv[5:8])
-    idle = float(sys.argv[8]) if len(sys.argv) > 8 else 0.0
+    given = arguments.parse_args()
+    prefix, domain, first, users, messages, gap = (
+        given.prefix, given.domain, given.first, given.users, given.messages, given.gap,
+    )  # fmt: skip
+    encrypted = given.tls == "required"
+    loop = asyncio.get_running_loop()
     finished = asyncio.Semaphore(0)
     clients: list[Any] = []
     limit = asyncio.Semaphore(UNDER_WAY)
@@ -47,11 +62,14 @@ async def main() -> None:
     async def log_in(user_id: int) -> None:
         async with limit:
             client: Any = slixmpp.ClientXMPP(
-                f"{prefix}{user_id}@{domain}/res1", f"password_{user_id}", ssl_context=SHARED_CONTEXT
+                f"{prefix}{user_id}@{domain}/res1",
+                f"password_{user_id}",
+                ssl_context=SHARED_CONTEXT,
+                sasl_mech=given.sasl,
             )
-            client.enable_starttls = False
+            client.enable_starttls = encrypted
             client.enable_direct_tls = False
-            client.enable_plaintext = True
+            client.enable_plaintext = not encrypted
             client.plugin["feature_mechanisms"].unencrypted_plain = True
             client.received = 0
             ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -59,15 +77,21 @@ async def main() -> None:
             peer = f"{prefix}{user_id - 1 if (user_id - first) % 2 else user_id + 1}@{domain}/res1"
             second = bool((user_id - first) % 2)
 
+            def answer() -> None:
+                client.send_message(mto=peer, mbody=BODY, mtype="chat")
+
             def got(message: Any) -> None:
                 client.received += 1
                 if client.received == messages:
                     finished.release()
                 if client.received <= messages and (second or client.received < messages):
-                    client.send_message(mto=peer, mbody=BODY, mtype="chat")
+                    if gap:
+                        loop.call_later(gap, answer)
+                    else:
+                        answer()
 
             client.add_event_handler("message", got)
-            client.connect(host, int(port))
+            client.connect(given.host, int(given.port))
             await ready
             client.send_presence()
             client.peer = peer
@@ -75,7 +99,7 @@ async def main() -> None:
 
     await asyncio.gather(*(log_in(n) for n in range(first, first + users)))
     logged_in = cpu()
-    await asyncio.sleep(idle)
+    await asyncio.sleep(given.idle)
     full, before, clock = resident(), cpu(), time.monotonic()
     if messages:
         for user_id, client in clients:

@@ -1,7 +1,8 @@
 """Pairs of users who answer each other as fast as they can: what a login and a message cost.
 
 The user with the odd place in its pair sends first; each sends again when it has received, until it has received
-`messages`. All of a worker's users wait until `users` of them have logged in, and `idle` seconds more.
+`messages`; with a `gap` it waits that long before. All of a worker's users wait until `users` of them have logged
+in, and `idle` seconds more.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ SETTINGS = [
     Setting("users", int, 2, "how many users this worker has"),
     Setting("messages", int, 0, "how many messages each user receives"),
     Setting("idle", float, 0.0, "seconds between the last login and the first message"),
+    Setting("gap", float, 0.0, "seconds between a message and the answer"),
     Setting("by_handler", bool, False, "take messages by a handler instead of awaiting each"),
     Setting("tls", str, "never", "xmpp_tls"),
     Setting("sasl", str, "PLAIN", "xmpp_sasl"),
@@ -63,29 +65,40 @@ async def start(user_id: int, gate: Gate) -> None:
 async def by_receive(client: Client, peer: str, messages: int, first: bool) -> None:
     """The style of most scenarios: await each message."""
     received = metrics.counter("received")
+    gap = config.get("gap")
     if first:
         client.send_message(peer, BODY)
     for number in range(1, messages + 1):
         await client.receive("message")
         received.increment()
         if not first or number < messages:
+            if gap:
+                await asyncio.sleep(gap)
             client.send_message(peer, BODY)
 
 
 async def by_handler(client: Client, peer: str, messages: int, first: bool) -> None:
     """The cheapest style: a function that the parser calls."""
     received = metrics.counter("received")
+    gap = config.get("gap")
+    loop = asyncio.get_running_loop()
     done = asyncio.Event()
     number = 0
+
+    def answer() -> None:
+        client.send_message(peer, BODY)
 
     def got(_: Element) -> None:
         nonlocal number
         number += 1
         received.increment()
         if not first or number < messages:
-            client.send_message(peer, BODY)
+            if gap:
+                loop.call_later(gap, answer)
+            else:
+                answer()
         if number == messages:
-            done.set()
+            loop.call_later(gap, done.set)  # the last answer goes first
 
     client.on("message", got)
     if first:
