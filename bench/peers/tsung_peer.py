@@ -96,7 +96,7 @@ def run(given: argparse.Namespace, users: int, messages: int) -> tuple[float, in
         environment = {**os.environ, "HOME": folder, "ERL_EPMD_PORT": port, "ERL_EPMD_ADDRESS": "127.0.0.1"}
         before = cpu()
         command = ["tsung", "-f", f"{folder}/plan.xml", "-l", f"{folder}/log/", "-n", "-w", "0", "start"]
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             largest = watch(process)
         finally:
