@@ -1,7 +1,7 @@
 """A node's socket to its master that outlives what libzmq gives up on.
 
 libzmq connects again by itself when a connection is lost or cannot be made. It does not when the peer refused
-the handshake or sent what cannot be right: the socket is then dead, and nothing but a monitor says so.
+the handshake or sent what cannot be right: it just reads no more, and nothing but a monitor says so.
 """
 
 from collections.abc import Callable
@@ -63,8 +63,10 @@ class Line:
             case zmq.EVENT_CONNECT_RETRIED:
                 self.dead = False
             case zmq.EVENT_HANDSHAKE_FAILED_AUTH if value == _DENIED:
+                self.dead = True
                 self.trouble = "the master does not list this node's key: put its .key file into the master's keys_dir"
             case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
                 self.trouble = f"{self.address} ends the handshake: is master.key the key of that master?"
             case _:
+                self.dead = True
                 self.trouble = f"{self.address} does not speak this protocol, or what came was damaged"
