@@ -1,12 +1,17 @@
-"""The composition root: wires the parts of a node for its role. At present one role: local.
+"""The composition root: wires the parts of a node for its role.
 
-Local mode is the distributed path with one node: master and agent in this process over the memory bus,
-workers as processes of their own.
+local    master and agent in this process over the memory bus: the distributed path with one node
+master   the master over ZeroMQ; it runs no users, and can start its slaves over ssh
+slave    an agent over ZeroMQ
+
+Workers are processes of their own under each agent.
 """
 
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +20,17 @@ from amoc import __version__, config
 from amoc.cluster import Events, Master
 from amoc.config import Config
 from amoc.control import MemoryBus
+from amoc.control.keys import MASTER, KeyRing, check_name, read_pair, read_public
+from amoc.control.zmq_master import ZmqMasterBus
+from amoc.control.zmq_node import ZmqNodeBus
+from amoc.errors import BadInput
+from amoc.launch import Fleet, read_hosts
 from amoc.node import Agent, NodeState
 from amoc.operations import Context
 from amoc.scenario import Store
 from amoc.xmpp.settings import SETTINGS as XMPP_SETTINGS
 
-__all__ = ["EXTRA_SETTINGS", "NodeOptions", "build_config", "local_node", "scenario_store"]
+__all__ = ["EXTRA_SETTINGS", "NodeOptions", "build_config", "local_node", "node", "scenario_store"]
 
 EXTRA_SETTINGS = ("amoc.xmpp.settings",)
 LOCAL = "local"  # the name of the one node in local mode
@@ -56,6 +66,12 @@ def scenario_store(configuration: Config) -> Store:
     return Store([Path(configuration.get("scenarios_dir"))])
 
 
+def node(options: NodeOptions) -> AbstractAsyncContextManager[Context]:
+    """A node of the role that its settings say. Raises ConfigError for settings that cannot be used."""
+    role = build_config(options).get("role")
+    return {"local": local_node, "master": master_node, "slave": slave_node}[role](options)
+
+
 @asynccontextmanager
 async def local_node(options: NodeOptions) -> AsyncIterator[Context]:
     """A whole local node in the running loop; leaving ends its test and all its processes.
@@ -64,17 +80,119 @@ async def local_node(options: NodeOptions) -> AsyncIterator[Context]:
     """
     configuration = build_config(options)
     config.use(configuration)
-    workers = options.workers or configuration.get("workers") or os.cpu_count() or 1
     bus = MemoryBus()
     events = Events()
     master = Master(LOCAL, __version__, configuration, events, bus, EXTRA_SETTINGS)
     layer = {**configuration.layer(), "runtime": {}}  # the run-time values travel with the desired state
-    agent = Agent(NodeState(LOCAL, workers, layer, EXTRA_SETTINGS), bus, __version__)
+    agent = Agent(NodeState(LOCAL, _workers(configuration, options), layer, EXTRA_SETTINGS), bus, __version__)
     await agent.start()
     try:
-        yield Context(master=master, store=scenario_store(configuration), events=events)
+        yield Context("local", LOCAL, scenario_store(configuration), events, master.status, master)
     finally:
         try:
             await master.close()
         finally:
             await agent.close()
+
+
+@asynccontextmanager
+async def master_node(options: NodeOptions) -> AsyncIterator[Context]:
+    """The master of a cluster in the running loop; leaving ends the test, and leaves the slaves to themselves.
+
+    Raises ConfigError for settings, BadInput for keys, hosts and ports that cannot be used.
+    """
+    configuration = build_config(options)
+    config.use(configuration)
+    name = check_name(configuration.get("node_name", MASTER))
+    keys = Path(configuration.get("keys_dir"))
+    pair, ring = read_pair(keys, MASTER), KeyRing(keys)
+    fleet = _fleet(configuration, ring)
+    events = Events()
+    port = configuration.get("control_port")
+    bus = ZmqMasterBus(configuration.get("control_host"), port, port + 1, pair, ring.owner, _say(events))
+    try:
+        master = Master(name, __version__, configuration, events, bus, EXTRA_SETTINGS)
+        try:
+            yield Context("master", name, scenario_store(configuration), events, master.status, master, fleet)
+        finally:
+            await master.close()
+    finally:
+        bus.close()
+
+
+@asynccontextmanager
+async def slave_node(options: NodeOptions) -> AsyncIterator[Context]:
+    """A slave in the running loop; leaving ends its users and workers.
+
+    Raises ConfigError for settings, BadInput for a name or keys that cannot be used. The master need not be there.
+    """
+    configuration = build_config(options)
+    config.use(configuration)
+    name = check_name(configuration.get("node_name", socket.gethostname()))
+    keys = Path(configuration.get("keys_dir"))
+    pair, master_key = read_pair(keys, name), read_public(keys, MASTER)
+    host, port = configuration.get("master_host"), configuration.get("control_port")
+    events = Events()
+    bus = ZmqNodeBus(host, port, port + 1, pair, master_key, say=_say(events))
+    layer = configuration.layer()
+    # What was set for this node only: the master's run-time values, which come with a run, are above it.
+    own = {**layer, "file": {**layer["file"], **layer["runtime"]}, "runtime": {}}
+    state = NodeState(name, _workers(configuration, options), own, EXTRA_SETTINGS)
+    agent = Agent(state, bus, __version__, _address_towards(host, port))
+    try:
+        await agent.start()
+        try:
+            status = _slave_status(state, bus, f"{host}:{port}")
+            yield Context("slave", name, scenario_store(configuration), events, status)
+        finally:
+            await agent.close()
+    finally:
+        bus.close()
+
+
+def _workers(configuration: Config, options: NodeOptions) -> int:
+    return options.workers or configuration.get("workers") or os.cpu_count() or 1
+
+
+def _fleet(configuration: Config, ring: KeyRing) -> Fleet | None:
+    hosts = read_hosts(configuration.get("hosts"))
+    if not hosts:
+        return None
+    path = configuration.get("path", None)
+    if path is None:
+        raise BadInput("hosts names slaves to be started, but path is not set: where is amoc installed on them?")
+    return Fleet(hosts, path, lambda: ring.names)
+
+
+def _say(events: Events) -> Callable[[str], None]:
+    return lambda text: events.say("control", text, "WARNING")
+
+
+def _slave_status(state: NodeState, bus: ZmqNodeBus, master: str) -> Callable[[], dict[str, Any]]:
+    """What `node.status` shows on a slave: the part of `local.status` that it knows by itself."""
+    born = time.time()
+
+    def status() -> dict[str, Any]:
+        return {
+            "node": state.name,
+            "role": "slave",
+            "master": master,
+            "trouble": bus.trouble,
+            "version": __version__,
+            "pid": os.getpid(),
+            "uptime": round(time.time() - born, 1),
+            "state": state.state,
+        }
+
+    return status
+
+
+def _address_towards(host: str, port: int) -> str:
+    """The address of this machine by which it reaches a host; empty if there is no way to it. Nothing is sent."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.connect(address)
+            return str(probe.getsockname()[0])
+    except OSError:
+        return ""

@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _run(commands)
     _nodes(commands)
+    _cluster(commands)
     _scenarios(commands)
     _server(commands)
     _keys(commands)
@@ -125,6 +126,33 @@ def _nodes(commands: Any) -> None:
     for command in (console, start, foreground):
         _node_options(command)
     _child_options(foreground)
+
+
+def _cluster(commands: Any) -> None:
+    nodes = _command(commands, "nodes", "node", "the slaves of the master in the background", "amoc nodes")
+    nodes.add_argument("--json", action="store_true", help="as JSON")
+    _directory(nodes)
+    cluster = _command(
+        commands,
+        "cluster",
+        "cluster",
+        "a master and slaves on this machine, to try it all out",
+        "amoc cluster up --slaves 3",
+    )
+    actions = cluster.add_subparsers(title="actions", metavar="ACTION", required=True)
+    up = _command(
+        actions,
+        "up",
+        "cluster",
+        "start a master and slaves; those that run are left alone",
+        "amoc cluster up --slaves 3 --workers 1",
+    )
+    up.add_argument("--slaves", type=_value(values.count), default=3, metavar="N", help="how many slaves (3)")
+    _node_options(up)
+    down = _command(actions, "down", "cluster", "end the test, the master and the slaves", "amoc cluster down")
+    _directory(down)
+    for name, action in (("up", up), ("down", down)):
+        action.set_defaults(action=name)
 
 
 def _scenarios(commands: Any) -> None:

@@ -2,7 +2,10 @@
 
 It ends gently on SIGTERM, SIGINT, the operation `node.stop` and, on a leash, with its parent; a second signal
 ends it without waiting for its users. Its order of ending: the test (consoles still see it), the consoles,
-the workers, the status file, the lock.
+the workers, the status file, the lock. A master ends its test like a local node; slaves it leaves to themselves.
+
+A master is usable, and says so to a console that owns it, before its slaves have answered; whoever started it in
+the background is told when they have.
 """
 
 import argparse
@@ -19,6 +22,7 @@ from typing import Any
 
 from amoc import __version__
 from amoc.cli.loop import on_signals, run_loop
+from amoc.cli.muster import Muster
 from amoc.cli.options import node_options
 from amoc.cli.status_file import StatusFile, status_file
 from amoc.console.leash import Parent
@@ -28,7 +32,7 @@ from amoc.console.protocol import VERSION, Hello
 from amoc.console.server import serve
 from amoc.errors import AmocError
 from amoc.operations import Context, call
-from amoc.roles import NodeOptions, build_config, local_node
+from amoc.roles import NodeOptions, build_config, node
 
 __all__ = ["run"]
 
@@ -61,7 +65,7 @@ async def _node(node_dir: NodeDir, options: NodeOptions, status: StatusFile, par
     end = _End()
     on_signals(lambda: end.ask("a signal"))
     async with AsyncExitStack() as stack:
-        context = await stack.enter_async_context(local_node(options))
+        context = await stack.enter_async_context(node(options))
         context.events.subscribe(_log_event)
         listener = node_dir.listen()
         stack.callback(node_dir.socket_path.unlink, missing_ok=True)
@@ -70,19 +74,32 @@ async def _node(node_dir: NodeDir, options: NodeOptions, status: StatusFile, par
                 listener,
                 call=functools.partial(call, context),
                 subscribe=context.subscribe,
-                hello=Hello(VERSION, __version__, os.getpid()),
+                hello=Hello(VERSION, __version__, os.getpid(), context.role, context.name),
             )
         )
-        status.write("ready")
         _note(f"node {os.getpid()} is ready, its socket is {node_dir.socket_path}")
-        parent.ready(pid=os.getpid())
-        if not leash:
-            parent.let_go()
-        await _until_asked(end, context, parent)
+        await _until_asked(end, context, parent, status, leash=leash)
         _note(f"ending: {end.reason}")
         server.farewell = f"it was ended by {end.reason}"
         await _end_test(context, end)
     _note("ended")
+
+
+async def _begin(context: Context, status: StatusFile, parent: Parent, *, leash: bool) -> None:
+    """Say that the node is ready: the parent of a leash at once, everybody else when the slaves have answered."""
+    if leash:
+        parent.ready(pid=os.getpid())
+    muster = Muster(context, status, tell=_ignore if leash else parent.say)
+    missing = await muster.gather()
+    if not leash:
+        parent.ready(pid=os.getpid(), missing=missing)
+        parent.let_go()
+    if missing:
+        await muster.follow()
+
+
+def _ignore(text: str) -> None:
+    """Who has a console sees the events."""
 
 
 class _End:
@@ -102,23 +119,34 @@ class _End:
             self.asked.set()
 
 
-async def _until_asked(end: _End, context: Context, parent: Parent) -> None:
-    waiting = {
+async def _until_asked(end: _End, context: Context, parent: Parent, status: StatusFile, *, leash: bool) -> None:
+    """Begin, and wait until somebody asks for the end. Raises what the beginning raises."""
+    beginning = asyncio.create_task(_begin(context, status, parent, leash=leash))
+    reasons: dict[asyncio.Task[Any], str] = {
         asyncio.create_task(end.asked.wait()): "a signal",
         asyncio.create_task(context.closing.wait()): "an operator (node.stop)",
-        asyncio.create_task(parent.gone()): "the end of its console",
     }
-    done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
+    if leash:
+        reasons[asyncio.create_task(parent.gone())] = "the end of its console"
+    try:
+        waiting: set[asyncio.Task[Any]] = {beginning, *reasons}
+        while not (asked := [task for task in reasons if task.done()]):
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if beginning in done:
+                beginning.result()
+    finally:
+        for task in (beginning, *reasons):
+            task.cancel()
+        await asyncio.gather(beginning, *reasons, return_exceptions=True)
     if not end.asked.is_set():
-        end.ask(waiting[done.pop()])
+        end.ask(reasons[asked[0]])
 
 
 async def _end_test(context: Context, end: _End) -> None:
-    """Stop the test gently; what is left after that ends with the node."""
-    stopping = asyncio.ensure_future(call(context, "local.stop"))
+    """Stop the test gently; what is left after that ends with the node. A slave has none of its own."""
+    if context.cluster is None:
+        return
+    stopping = asyncio.ensure_future(context.cluster.stop())
     hurry = asyncio.ensure_future(end.at_once.wait())
     await asyncio.wait({stopping, hurry}, timeout=GENTLE, return_when=asyncio.FIRST_COMPLETED)
     for task in (stopping, hurry):

@@ -18,15 +18,22 @@ __all__ = ["connect", "start", "stop"]
 STOP_TIMEOUT = 60.0
 
 
-def start(node_dir: NodeDir, options: Sequence[str] = (), *, leash: bool = False) -> Child:
+def start(
+    node_dir: NodeDir,
+    options: Sequence[str] = (),
+    *,
+    leash: bool = False,
+    tell: Callable[[str], None] | None = None,
+) -> Child:
     """Start a node in the background; it is ready when this returns.
 
-    `options` are those of `amoc foreground`. With `leash` it ends with this process. Raises BadInput when
-    one runs here already or an option is wrong, Failed with the last log line when it does not start.
+    `options` are those of `amoc foreground`. With `leash` it ends with this process. `tell` gets lines of how far
+    its start is. Raises BadInput when one runs here already or an option is wrong, Failed with the last log line
+    when it does not start.
     """
     node_dir.prepare()
     arguments = ["foreground", "--dir", str(node_dir.path), *options]
-    return launch(arguments, log=node_dir.log, leash=leash)
+    return launch(arguments, log=node_dir.log, leash=leash, tell=tell)
 
 
 def connect(

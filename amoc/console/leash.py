@@ -1,8 +1,9 @@
 """Child processes that say when they are ready, and that end when their parent does.
 
-Parent and child share a socket pair. The child writes one line, `{"ready": {…}}` or `{"error": {…}}`; if it
-dies before, the parent sees the end of the stream. A child on a *leash* keeps its end open and leaves when
-the parent's end closes, which the kernel does however the parent ends, kill -9 included.
+Parent and child share a socket pair. The child writes any number of lines `{"said": "…"}`, for people, and at last
+`{"ready": {…}}` or `{"error": {…}}`; if it dies before, the parent sees the end of the stream. A child on a *leash*
+keeps its end open and leaves when the parent's end closes, which the kernel does however the parent ends, kill -9
+included.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,16 @@ from amoc.errors import Failed
 
 __all__ = ["Child", "Parent", "how_ended", "launch"]
 
-# A child imports and binds, that is all; a minute is for a machine that is busy with something else.
+# Until a child's next line. It imports and binds, or says how far it is; a minute is for a machine that is busy.
 START_TIMEOUT = 60.0
 # One log of the past is kept when a new child starts with more than this.
 LOG_LIMIT = 16 << 20
 
 
 class _Word(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The child's one line: exactly one of the two."""
+    """A line of the child: exactly one of the three."""
 
+    said: str | None = None
     ready: dict[str, Any] | None = None
     error: Problem | None = None
 
@@ -64,8 +66,12 @@ class Parent:
         if self._socket is not None:
             self._socket.set_inheritable(False)
 
+    def say(self, text: str) -> None:
+        """Say how far the start is."""
+        self._say(_Word(said=text))
+
     def ready(self, **facts: Any) -> None:
-        """Say that the work can begin."""
+        """Say that the work can begin. Nothing may be said afterwards."""
         self._say(_Word(ready=facts))
 
     def refuse(self, error: BaseException) -> None:
@@ -96,12 +102,19 @@ class Parent:
             pass  # the parent is gone already; `gone` tells
 
 
-def launch(arguments: Sequence[str], *, log: Path, leash: bool = True, timeout: float = START_TIMEOUT) -> Child:
+def launch(
+    arguments: Sequence[str],
+    *,
+    log: Path,
+    leash: bool = True,
+    timeout: float = START_TIMEOUT,
+    tell: Callable[[str], None] | None = None,
+) -> Child:
     """Start `amoc` with `arguments` in a session of its own and wait until it is ready.
 
-    The command gets `--parent-fd N` (and `--leash`) added. Its output is appended to `log`. Raises what the
-    child refused with, and Failed with the log's last lines when it ended without a word or says nothing
-    for `timeout` seconds.
+    The command gets `--parent-fd N` (and `--leash`) added. Its output is appended to `log`; what it says of its
+    start goes to `tell`. Raises what the child refused with, and Failed with the log's last lines when it ended
+    without a word or says nothing for `timeout` seconds.
     """
     ours, theirs = socket.socketpair()
     extra = ["--parent-fd", str(theirs.fileno()), *(["--leash"] if leash else [])]
@@ -118,7 +131,7 @@ def launch(arguments: Sequence[str], *, log: Path, leash: bool = True, timeout: 
             start_new_session=True,
         )
     try:
-        word = _hear(ours, timeout)
+        word = _hear(ours, timeout, tell)
     except BaseException:  # Ctrl+C as well
         process.kill()
         process.wait()
@@ -146,11 +159,11 @@ def how_ended(code: int) -> str:
     return f"was killed by signal {-code}{name}"
 
 
-def _hear(ours: socket.socket, timeout: float) -> _Word:
-    """The child's line; an empty word if it ended without one."""
+def _hear(ours: socket.socket, timeout: float, tell: Callable[[str], None] | None) -> _Word:
+    """The child's last line; an empty word if it ended without one."""
     ours.settimeout(timeout)
-    line = b""
-    while not line.endswith(b"\n"):
+    buffer = b""
+    while True:
         try:
             data = ours.recv(1 << 16)
         except TimeoutError:
@@ -159,9 +172,14 @@ def _hear(ours: socket.socket, timeout: float) -> _Word:
             data = b""
         if not data:
             return _Word()
-        line += data
-    ours.settimeout(None)
-    return msgspec.json.decode(line, type=_Word)
+        *lines, buffer = (buffer + data).split(b"\n")
+        for line in lines:
+            word = msgspec.json.decode(line, type=_Word)
+            if word.said is None:
+                ours.settimeout(None)
+                return word
+            if tell is not None:
+                tell(word.said)
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:

@@ -38,10 +38,13 @@ def log_line(event: Mapping[str, Any]) -> str:
 
 
 def _origin(event: Mapping[str, Any]) -> str:
-    """Who says it: the logger and, of a worker, its number."""
-    name = clean(_text(event, "logger"))
+    """Who says it: the logger and, of a worker, its number; with its node, if that is one of many."""
+    name, node = clean(_text(event, "logger")), clean(_text(event, "node"))
     worker = event.get("worker")
-    place = f"[{worker}]" if isinstance(worker, int) else ""
+    many = node not in ("", "local")
+    place = f"[{node}:{worker}]" if many else f"[{worker}]"
+    if not isinstance(worker, int):
+        place = f"[{node}]" if many and name else ""
     return f"{name}{place} " if name or place else ""
 
 

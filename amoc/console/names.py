@@ -10,6 +10,7 @@ import keyword
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from amoc.console import render
 from amoc.console.render import Shown
 from amoc.errors import AmocError, BadInput
 
@@ -60,14 +61,19 @@ class Group:
 
 
 class Scenario(str):
-    """A scenario's name that knows what it is: shown as its documentation and settings."""
+    """A scenario's name that knows what it is: shown as its documentation and settings.
 
-    __slots__ = ("_call",)
+    `group` is what it is started with in this console: amoc_local or amoc_dist.
+    """
+
+    __slots__ = ("_call", "_group")
     _call: Call
+    _group: str
 
-    def __new__(cls, name: str, call: Call) -> "Scenario":  # noqa: D102 - described by the class
+    def __new__(cls, name: str, call: Call, group: str = "amoc_local") -> "Scenario":  # noqa: D102 - see the class
         self = super().__new__(cls, name)
         self._call = call
+        self._group = group
         return self
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
@@ -76,10 +82,10 @@ class Scenario(str):
     def getdoc(self) -> str:
         """What IPython's `?`, the console's `help` and the name itself show."""
         try:
-            shown = Shown.of("scenarios.info", self._call("scenarios.info", (str(self),), {}))
+            info = self._call("scenarios.info", (str(self),), {})
         except AmocError as error:
             return f"scenario {str(self)!r}: {error}"
-        return str(shown)
+        return render.to_text(render.scenario(info, f"{self._group}.do({{}}, 1, 10)"))
 
 
 def groups(table: Mapping[str, "Operation"], call: Call) -> dict[str, Group]:

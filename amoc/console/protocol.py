@@ -2,7 +2,7 @@
 
 Pure: bytes in, messages out.
 
-    node    -> console   {"hello": {"protocol": 1, "version": "0.1.0", "pid": 4711}}      first line
+    node    -> console   {"hello": {"protocol": 1, "version": "0.1.0", "pid": 4711, …}}   first line
     console -> node      {"id": 1, "op": "local.do", "args": ["mongoose_simple", 1, 10], "kwargs": {}}
     node    -> console   {"id": 1, "ok": …}
                          {"id": 1, "error": {"kind": "BadInput", "message": "one line"}}
@@ -89,11 +89,13 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """The node's first line: who it is."""
+    """The node's first line: who it is; `role` is local, master or slave."""
 
     protocol: int
     version: str
     pid: int
+    role: str = "local"
+    node: str = "local"
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -7,7 +7,7 @@ they are shown is decided here. Everything that comes from a scenario or a serve
 import io
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,9 @@ from amoc.console.lines import clean, console_line
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
-__all__ = ["Shown", "changed", "config", "nodes", "scenario", "status", "to_text", "users"]
+__all__ = ["Shown", "changed", "config", "done", "nodes", "scenario", "status", "to_text", "users"]
 
 # In this order; those that are zero are left out, the first three always shown.
 _USERS = (
@@ -37,18 +38,18 @@ _EVENTS_SHOWN = 5
 _ERRORS_SHOWN = 10
 
 
-class Shown(dict[str, Any]):
-    """A reply that is shown as tables and is a plain dict otherwise."""
+class Shown:
+    """A reply that is shown as tables, and is the plain dict or list that it was otherwise."""
 
-    draw: Callable[[Mapping[str, Any]], Iterable[Any]]
+    draw: Callable[[Any], Iterable[Any]]
 
-    @classmethod
-    def of(cls, operation: str, value: Any) -> Any:
+    @staticmethod
+    def of(operation: str, value: Any) -> Any:
         """`value` with the drawing of this operation's replies, if it has one."""
         draw = _DRAWINGS.get(operation)
-        if draw is None or not isinstance(value, dict):
+        if draw is None or not isinstance(value, dict | list):
             return value
-        shown = cls(value)
+        shown = _ShownDict(value) if isinstance(value, dict) else _ShownList(value)
         shown.draw = draw
         return shown
 
@@ -57,6 +58,14 @@ class Shown(dict[str, Any]):
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))
+
+
+class _ShownDict(Shown, dict[str, Any]):
+    pass
+
+
+class _ShownList(Shown, list[Any]):
+    pass
 
 
 def to_text(parts: Iterable[Any], *, width: int | None = None, colour: bool | None = None) -> str:
@@ -116,11 +125,71 @@ def users(reply: Mapping[str, Any]) -> Iterable[Any]:
     yield line
 
 
-def nodes(reply: Mapping[str, Any]) -> Iterable[Any]:
-    """`local.do`, `add`, `remove`, `stop`: a line per node, `local: users 1 to 10`."""
-    for node, done in reply.items():
-        words = [f"{name} {_ranges(value) if name == 'users' else value}" for name, value in done.items()]
-        yield f"{node}: {', '.join(words)}"
+def done(reply: Mapping[str, Any]) -> Iterable[Any]:
+    """`local.do`, `add`, `remove`, `stop` and theirs of `dist`: a line per node, `slave1: users 1 to 28 by 3`."""
+    from rich.text import Text
+
+    for node, did in reply.items():
+        words = [_words(name, value) for name, value in did.items()]
+        yield Text(clean(f"{node}: {', '.join(words)}"), "red" if "error" in did else "")
+
+
+def nodes(reply: Sequence[Mapping[str, Any]]) -> Iterable[Any]:
+    """`dist.nodes`: a row per slave."""
+    from rich.text import Text
+
+    if not reply:
+        yield Text("no slave has registered yet", "yellow")
+        return
+    table = _table("node", "address", "state", "users", "starts\nper s", "CPU\n%", "loop\nlag ms", "memory\nMiB")
+    for heading in ("last\nbeat s", "version", "offset\nms"):
+        table.add_column(heading)
+    table.padding = (0, 1, 0, 0)  # it fits 80 columns, unless names are long
+    for column in table.columns:  # what does not fit is folded, and only names are long
+        column.no_wrap = str(column.header) not in ("node", "address")
+        column.overflow = "fold"
+    for column in (*table.columns[3:9], table.columns[10]):
+        column.justify = "right"
+    for node in reply:
+        table.add_row(
+            clean(str(node.get("node", ""))),
+            clean(str(node.get("address", ""))),
+            _node_state(node),
+            str(node.get("users", "")),
+            f"{node.get('starts_per_s', 0):.1f}",
+            f"{node.get('cpu', 0):.0f}",
+            f"{node.get('lag_ms', 0):.1f}",
+            f"{node.get('memory', 0) / 2**20:.0f}",
+            f"{node.get('last_beat', 0):.1f}",
+            clean(str(node.get("version", ""))),
+            f"{node.get('offset_ms', 0):+.1f}",
+        )
+    yield table
+    for node in reply:
+        if error := node.get("error"):
+            yield Text(clean(f"{node.get('node')}: {error}"), "red")
+
+
+def _node_state(node: Mapping[str, Any]) -> "Text":
+    """What it does if it is up, otherwise that it is not."""
+    from rich.text import Text
+
+    state = str(node.get("state", "?"))
+    run = str(node.get("run", ""))
+    shown = run if state == "up" and run else state
+    colours = {"suspect": "yellow", "lost": "bold red", "error": "red", "running": "green"}
+    return Text(clean(shown), colours.get(shown, ""))
+
+
+def _words(name: str, value: Any) -> str:
+    """One thing that a node did, in words."""
+    if name == "users":
+        return f"users {_ranges(value)}"
+    if name == "settings":
+        return ", ".join(f"{setting} = {value!r}" for setting, value in value.items())
+    if name == "answer_ms":
+        return f"answered within {value:.1f} ms"
+    return f"{name} {value}"
 
 
 def config(reply: Mapping[str, Any]) -> Iterable[Any]:
@@ -249,14 +318,12 @@ def _duration(seconds: Any) -> str:
     return str(timedelta(seconds=int(seconds or 0)))
 
 
-_DRAWINGS: dict[str, Callable[[Mapping[str, Any]], Iterable[Any]]] = {
-    "local.add": nodes,
-    "local.do": nodes,
-    "local.remove": nodes,
-    "local.status": status,
-    "local.stop": nodes,
-    "local.users": users,
-    "node.status": status,
+_DRAWINGS: dict[str, Callable[[Any], Iterable[Any]]] = {
+    **{f"{group}.{verb}": done for group in ("local", "dist") for verb in ("do", "add", "remove", "stop")},
+    **{f"{group}.status": status for group in ("local", "dist", "node")},
+    **{f"{group}.users": users for group in ("local", "dist")},
+    **{f"dist.{verb}": done for verb in ("ping_nodes", "start_nodes", "stop_nodes", "update_settings")},
+    "dist.nodes": nodes,
     "config.all": config,
     "config.set": changed,
     "scenarios.info": scenario,

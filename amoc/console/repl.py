@@ -127,7 +127,8 @@ class _Scenarios:
         for gone in [name for name, value in names.items() if isinstance(value, Scenario) and name not in known]:
             del names[gone]
         free = [name for name in known if isinstance(names.get(name), Scenario) or is_free(name, names)]
-        new = {name: Scenario(name, self._session.call) for name in free if name not in names}
+        call, group = self._session.call, _group(self._session)
+        new = {name: Scenario(name, call, group) for name in free if name not in names}
         self._shell.push(new, interactive=False)
         self.shown = free
 
@@ -147,7 +148,7 @@ def _may_leave(shell: _Shell, session: Session) -> bool:
     if not session.alive:
         return True
     try:
-        state = session.call("local.status")["state"]
+        state = session.call("node.status")["state"]
     except AmocError:
         return True
     if state not in BUSY:
@@ -186,13 +187,21 @@ def _help(*subjects: Any) -> None:
         builtins.help(*subjects)
 
 
+def _group(session: Session) -> str:
+    """What tests are run with at this node."""
+    return "amoc_dist" if session.connected().hello.role == "master" else "amoc_local"
+
+
 def _banner(session: Session, scenarios: list[str], names: list[str]) -> str:
-    hello = session.connected().hello
+    hello, group = session.connected().hello, _group(session)
+    role = {"local": "node", "master": "master", "slave": f"slave {hello.node}"}.get(hello.role, hello.role)
     lines = [
-        f"amoc {hello.version}: node in {session.node_dir.path}, pid {hello.pid}",
-        f"Objects:   {', '.join(dict.fromkeys(names))} (help: amoc_local.do?)",
+        f"amoc {hello.version}: {role} in {session.node_dir.path}, pid {hello.pid}",
+        f"Objects:   {', '.join(dict.fromkeys(names))} (help: {group}.do?)",
         f"Scenarios: {', '.join(scenarios) or 'none yet; amoc scenarios new NAME makes one'}",
     ]
-    if scenarios:
-        lines.append(f"Start one: amoc_local.do({scenarios[0]}, 1, 10)    Leave: Ctrl+D")
+    if hello.role == "slave":
+        lines[1:] = ["Tests are run from its master; here: amoc_node.status()    Leave: Ctrl+D"]
+    elif scenarios:
+        lines.append(f"Start one: {group}.do({scenarios[0]}, 1, 10)    Leave: Ctrl+D")
     return "\n".join(lines)

@@ -98,6 +98,8 @@ class Session(ABC):
 
     def _loss(self) -> str:
         """What is lost with the node."""
+        if self._connection is not None and self._connection.hello.role == "master":
+            return "its slaves keep their users for master_timeout; a master that is started again takes them over"
         test, self._test = self._test, None
         return f"its test is lost ({test})" if test else "its test, if one ran, is lost"
 

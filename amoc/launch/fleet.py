@@ -4,7 +4,7 @@ A host that fails disturbs no other; what went wrong with it is in its place in 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -29,11 +29,12 @@ Tell = Callable[[str, str], None]
 
 
 class Fleet:
-    """The slaves of `hosts`, installed in `path` on each."""
+    """The slaves of `hosts`, installed in `path` on each; `listed` tells whose keys the master knows."""
 
-    def __init__(self, hosts: Sequence[Host], path: str) -> None:
+    def __init__(self, hosts: Sequence[Host], path: str, listed: Callable[[], Collection[str]]) -> None:
         self.hosts = tuple(hosts)
         self.path = path
+        self._listed = listed
 
     def __repr__(self) -> str:
         return f"<Fleet {', '.join(host.name for host in self.hosts)}>"
@@ -64,6 +65,8 @@ class Fleet:
         async def one(host: Host) -> tuple[str, Outcome]:
             command = start_command(self.path, host.name) if verb == "start" else stop_command(self.path)
             try:
+                if verb == "start" and host.name not in self._listed():
+                    raise Failed(f"the master has no key of it and would turn it away: `amoc keys new {host.name}`")
                 answer = await loop.run_in_executor(pool, shells[host.name].run, command, timeout)
                 state = _state(answer, verb, self.path)
             except Failed as error:

@@ -12,6 +12,7 @@ from amoc.errors import BadInput
 
 __all__ = ["Host", "read_hosts"]
 
+MASTER = "master"
 # A name is a file name (of its key), a word of tables and, in Graphite, a part of a path.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _ENTRY = re.compile(
@@ -66,4 +67,6 @@ def _read(entry: str) -> Host:
             f"hosts: a node cannot be called {name!r} (letters, digits, and . _ - between them): "
             f"give it a name, as in `slave1={host}`"
         )
+    if name == MASTER:
+        raise BadInput(f"hosts: {entry!r}: only the master is called {MASTER}; give the slave another name")
     return Host(name, host, match["user"], port)

@@ -16,8 +16,8 @@ async def ping(context: Context) -> Any:
 
 @operation("node.status")
 async def status(context: Context) -> Any:
-    """The same as `local.status`."""
-    return context.master.status()
+    """What this node does: as `local.status` or `dist.status`; on a slave, what it knows of itself."""
+    return context.status()
 
 
 @operation("node.stop", changes=True)

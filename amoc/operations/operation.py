@@ -20,6 +20,15 @@ __all__ = ["TABLE", "Operation", "Parameter", "call", "operation"]
 
 Handler = Callable[..., Awaitable[Any]]
 
+_WANTED: dict[Any, str] = {
+    int: "a whole number",
+    bool: "True or False",
+    str: "text",
+    str | None: "text",
+    list[str] | str | None: "a list of names",
+    dict[str, Any]: "a dict of names and values",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -95,8 +104,8 @@ def operation(name: str, *, changes: bool = False) -> Callable[[Handler], Handle
 async def call(context: Context, name: str, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
     """Run operation `name` and return plain data.
 
-    Raises BadInput for an unknown operation or arguments that do not fit, and whatever AmocError the
-    handler raises.
+    Raises BadInput for an unknown operation, arguments that do not fit, a node of another role, and whatever
+    AmocError the handler raises.
     """
     found = TABLE.get(name)
     if found is None:
@@ -108,11 +117,12 @@ async def call(context: Context, name: str, args: Sequence[Any] = (), kwargs: Ma
     for parameter in found.parameters:
         if parameter.name in bound.arguments and parameter.kind != "settings":
             bound.arguments[parameter.name] = _convert(name, parameter, bound.arguments[parameter.name])
+    context.check_role(found.group)
     return plain(await found.handler(context, *bound.args, **bound.kwargs))
 
 
 def _convert(name: str, parameter: Parameter, value: Any) -> Any:
-    """`value` checked against the parameter's annotation: int, bool, str or Any."""
+    """`value` checked against the parameter's annotation."""
     if parameter.type is Any:
         return value
     if parameter.type is int and isinstance(value, bool):
@@ -120,7 +130,7 @@ def _convert(name: str, parameter: Parameter, value: Any) -> Any:
     try:
         return msgspec.convert(value, parameter.type)
     except msgspec.ValidationError:
-        wanted = {int: "a whole number", bool: "True or False", str: "text"}.get(parameter.type, parameter.type)
+        wanted = _WANTED.get(parameter.type, parameter.type)
         raise BadInput(f"{name}: {parameter.name} must be {wanted}, not {value!r}") from None
 
 

@@ -25,7 +25,7 @@ def test_a_test_from_start_to_stop(place: Workplace) -> None:
     shell = place.shell("console")
     banner = shell.text
     assert re.search(r"amoc \d+\.\d+\.\d+: node in \.amoc, pid \d+", banner)
-    assert "amoc_config, amoc_local, amoc_node, amoc_scenarios" in banner
+    assert "amoc_config, amoc_dist, amoc_local, amoc_node, amoc_scenarios" in banner
     assert "Scenarios: broken, chat" in banner
     assert "local: users 1 to 10" in shell.run("amoc_local.do(chat, 1, 10, interarrival=5)")
     assert "local: added 5, users 11 to 15" in shell.run("amoc_local.add(5)")

@@ -17,10 +17,10 @@ TEXT = (Path(__file__).parents[3] / "docs" / "console.md").read_text()
 def test_every_operation_with_its_parameters(operation: object) -> None:
     name, signature = operation.verb, operation.signature  # type: ignore[attr-defined]
     (row,) = re.findall(rf"^\| `amoc_{operation.group}` \|.*$", TEXT, re.MULTILINE)  # type: ignore[attr-defined]
-    plain = [
+    plain = [  # without types, and without defaults that are no values
         p.replace(annotation=inspect.Parameter.empty)
         for p in signature.parameters.values()
-        if p.default in (p.empty, True, False)
+        if p.default is p.empty or isinstance(p.default, bool | str | None)
     ]
     assert f"`{name}({', '.join(map(str, plain))})`" in row
 

@@ -27,6 +27,13 @@ def test_an_event_of_nobody_has_no_origin() -> None:
     assert console_line({"time": WHEN, "text": "ready", "worker": None}, colour=False) == "03:15:00 ready"
 
 
+def test_of_many_nodes_the_one_that_says_it_is_named() -> None:
+    assert console_line(EVENT | {"node": "local"}, colour=False) == "03:15:00 chat[1] user 7 is in"
+    assert console_line(EVENT | {"node": "slave2"}, colour=False) == "03:15:00 chat[slave2:1] user 7 is in"
+    event = {"time": WHEN, "text": "slave2 is lost", "node": "slave2"}
+    assert console_line(event, colour=False) == "03:15:00 slave2 is lost"
+
+
 def test_what_a_server_sent_cannot_steer_the_terminal() -> None:
     assert clean("\x1b]0;owned\x07 \x9b2J \u202egpj.exe") == "\\x1b]0;owned\\x07 \\x9b2J \\u202egpj.exe"
     assert clean("one\r\ntwo\n") == "one\\x0d\n    two"

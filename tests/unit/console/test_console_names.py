@@ -42,7 +42,8 @@ def test_a_call_goes_to_the_node(objects: dict[str, Group], called: Called) -> N
 
 def test_a_reply_that_has_a_drawing_stays_a_dict(objects: dict[str, Group]) -> None:
     reply = objects["amoc_local"].users()
-    assert type(reply) is Shown
+    assert isinstance(reply, Shown)
+    assert isinstance(reply, dict)
     assert reply == {"wanted": 1}
 
 

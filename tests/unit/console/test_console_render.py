@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amoc.console.render import Shown, changed, config, nodes, scenario, status, to_text, users
+from amoc.console.render import Shown, changed, config, done, nodes, scenario, status, to_text, users
 
 STATUS: dict[str, Any] = {
     "node": "local",
@@ -77,7 +77,40 @@ def test_users_that_are_in_trouble_are_named() -> None:
 
 def test_what_nodes_did() -> None:
     reply = {"a": {"users": [[1, 91, 10], [100, 100, 1]]}, "b": {"added": 2, "users": [[2, 3, 1]]}, "c": {"users": []}}
-    assert shown(nodes(reply)) == ["a: users 1 to 91 by 10, 100", "b: added 2, users 2 to 3", "c: users none"]
+    assert shown(done(reply)) == ["a: users 1 to 91 by 10, 100", "b: added 2, users 2 to 3", "c: users none"]
+    reply = {"a": {"answer_ms": 1.26}, "b": {"error": "no answer\x1b within 3 s"}, "c": {"settings": {"rounds": 3}}}
+    assert shown(done(reply)) == ["a: answered within 1.3 ms", "b: error no answer\\x1b within 3 s", "c: rounds = 3"]
+
+
+NODE = {
+    "node": "slave1",
+    "address": "10.0.0.1",
+    "state": "up",
+    "run": "running",
+    "users": 1200,
+    "starts_per_s": 19.97,
+    "cpu": 151.6,
+    "lag_ms": 3.14,
+    "memory": 300 << 20,
+    "last_beat": 0.4,
+    "version": "0.1.0",
+    "offset_ms": -12.34,
+    "error": None,
+}
+
+
+def test_nodes_are_a_table() -> None:
+    lost = NODE | {"node": "slave2", "state": "lost", "last_beat": 61.0, "error": "a worker\x1b died", "offset_ms": 0.0}
+    assert shown(nodes([NODE, lost])) == [
+        "                              starts CPU   loop memory   last         offset",
+        "node   address  state   users  per s   % lag ms    MiB beat s version     ms",
+        "slave1 10.0.0.1 running  1200   20.0 152    3.1    300    0.4 0.1.0    -12.3",
+        "slave2 10.0.0.1 lost     1200   20.0 152    3.1    300   61.0 0.1.0     +0.0",
+        "slave2: a worker\\x1b died",
+    ]
+    narrow = to_text(nodes([NODE | {"node": "slave1.example.org"}]), width=80, colour=False).splitlines()
+    assert narrow[2].endswith("running  1200   20.0 152    3.1    300    0.4 0.1.0    -12.3"), "figures stay whole"
+    assert shown(nodes([])) == ["no slave has registered yet"]
 
 
 def test_settings_with_their_source() -> None:
@@ -113,3 +146,7 @@ def test_a_reply_without_a_drawing_is_left_alone() -> None:
     plain = {"a": 1}
     assert Shown.of("unheard.of", plain) is plain
     assert isinstance(Shown.of("local.users", plain), Shown)
+    rows: Any = Shown.of("dist.nodes", [NODE])
+    assert isinstance(rows, list)
+    assert rows == [NODE]
+    assert "slave1" in str(rows)

@@ -59,6 +59,11 @@ def test_a_name_that_is_there_twice() -> None:
     assert [host.name for host in read_hosts(["h", "again=u@h:2"])] == ["h", "again"]
 
 
+def test_a_slave_is_not_called_master() -> None:
+    with pytest.raises(BadInput, match="'master=h': only the master is called master"):
+        read_hosts(["master=h"])
+
+
 def test_for_people() -> None:
     shown = [str(host) for host in read_hosts(["h", "s=h", "v=u@h", "s6=[::1]:22", "x=::1"])]
     assert shown == ["h", "s (h)", "v (u@h)", "s6 ([::1]:22)", "x (::1)"]

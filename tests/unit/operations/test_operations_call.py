@@ -3,16 +3,24 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from amoc.errors import BadInput, Failed
-from amoc.operations import TABLE, Context, call
+from amoc.operations import TABLE, Context, Events, Role, call
 from amoc.operations.operation import operation, plain
+from amoc.scenario import Store
 
-CONTEXT: Any = object()
+
+def context(role: Role = "local", name: str = "local") -> Context:
+    """A node that has nothing but a role."""
+    return Context(role, name, Store([Path()]), Events(), dict)
+
+
+CONTEXT = context()
 
 
 @pytest.fixture
@@ -74,6 +82,44 @@ async def test_arguments_that_do_not_fit(args: list[Any], kwargs: dict[str, Any]
         await call(CONTEXT, "test.echo", args, kwargs)
     assert text in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("role", "operation", "text"),
+    [
+        ("local", "dist.status", "not the master: this node runs tests by itself, with amoc_local; a master is a node"),
+        ("slave", "dist.add", "not the master: this is slave s1; tests are run from its master, with amoc_dist"),
+        ("slave", "local.stop", "not the master: this is slave s1; tests are run from its master, with amoc_dist"),
+        ("slave", "config.all", "not the master: this is slave s1; ask its master"),
+        ("master", "local.users", "this is a master, it runs no users itself: use amoc_dist"),
+        ("master", "dist.start_nodes", "this master starts no slaves: the setting hosts is empty"),
+    ],
+)
+async def test_operations_of_another_role(role: Role, operation: str, text: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        await call(context(role, "s1"), operation, [1] if operation == "dist.add" else [])
+    assert str(refusal.value).startswith(text)
+
+
+@pytest.mark.parametrize("role", ["local", "master", "slave"])
+async def test_what_every_node_answers(role: Role) -> None:
+    assert await call(context(role), "node.ping") == "pong"
+    assert await call(context(role), "node.status") == {}
+
+
+@pytest.mark.parametrize(
+    ("operation", "args", "text"),
+    [
+        ("dist.add", [1, 5], "dist.add: nodes must be a list of names, not 5"),
+        ("dist.add", [1, [5]], r"dist.add: nodes must be a list of names, not [5]"),
+        ("dist.do", ["x", 1, 2, None, 7], "dist.do: comment must be text, not 7"),
+        ("dist.update_settings", ["interarrival"], "dist.update_settings: settings must be a dict of names and values"),
+    ],
+)
+async def test_arguments_of_other_types(operation: str, args: list[Any], text: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        await call(context("master"), operation, args)
+    assert str(refusal.value).startswith(text)
 
 
 async def test_an_unknown_operation_names_those_there_are() -> None:

@@ -15,6 +15,8 @@ OPERATIONS = pytest.mark.parametrize("operation", TABLE.values(), ids=TABLE.keys
 def test_the_operations_there_are() -> None:
     assert sorted(TABLE) == [
         *("config.all", "config.get", "config.set", "config.unset"),
+        *("dist.add", "dist.do", "dist.nodes", "dist.ping_nodes", "dist.remove", "dist.start_nodes", "dist.status"),
+        *("dist.stop", "dist.stop_nodes", "dist.update_settings", "dist.users"),
         *("local.add", "local.do", "local.remove", "local.status", "local.stop", "local.users"),
         *("node.ping", "node.status", "node.stop"),
         *("scenarios.info", "scenarios.list"),
@@ -22,7 +24,8 @@ def test_the_operations_there_are() -> None:
     changing = {name for name, operation in TABLE.items() if operation.changes}
     assert changing == {
         *("config.set", "config.unset"),
-        *("local.do", "local.add", "local.remove", "local.stop", "node.stop"),
+        *("dist.do", "dist.add", "dist.remove", "dist.stop", "dist.start_nodes", "dist.stop_nodes"),
+        *("dist.update_settings", "local.do", "local.add", "local.remove", "local.stop", "node.stop"),
     }
 
 
