@@ -25,6 +25,7 @@ from amoc.cli.loop import on_signals, run_loop
 from amoc.cli.muster import Muster
 from amoc.cli.options import node_options
 from amoc.cli.status_file import StatusFile, status_file
+from amoc.cli.supervisor import say_ready
 from amoc.console.leash import Parent
 from amoc.console.lines import log_line
 from amoc.console.node_dir import NodeDir
@@ -78,6 +79,7 @@ async def _node(node_dir: NodeDir, options: NodeOptions, status: StatusFile, par
             )
         )
         _note(f"node {os.getpid()} is ready, its socket is {node_dir.socket_path}")
+        say_ready()
         await _until_asked(end, context, parent, status, leash=leash)
         _note(f"ending: {end.reason}")
         server.farewell = f"it was ended by {end.reason}"

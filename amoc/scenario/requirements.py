@@ -15,7 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from amoc.scenario.contract import Source
 from amoc.scenario.errors import ScenarioError
 
-__all__ = ["check_installed", "requirements_of"]
+__all__ = ["check_installed", "declared_requirements", "requirements_of"]
 
 # the reference expression of PEP 723
 _BLOCK = re.compile(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
@@ -23,6 +23,12 @@ _BLOCK = re.compile(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 
 def requirements_of(source: Source) -> list[Requirement]:
     """The requirements for this Python and platform; ScenarioError when the metadata are malformed."""
+    declared = declared_requirements(source)
+    return [requirement for requirement in declared if requirement.marker is None or requirement.marker.evaluate()]
+
+
+def declared_requirements(source: Source) -> list[Requirement]:
+    """The requirements for all Pythons and platforms; ScenarioError when the metadata are malformed."""
     blocks = list(_BLOCK.finditer(source.text))
     if len(blocks) > 1:
         raise ScenarioError(f"{source.path}: there are {len(blocks)} blocks '# /// script', one is allowed")
@@ -33,11 +39,10 @@ def requirements_of(source: Source) -> list[Requirement]:
         listed = tomllib.loads("\n".join(lines)).get("dependencies", [])
         if not isinstance(listed, list):
             raise TypeError("dependencies must be a list")
-        found = [Requirement(item) for item in listed]
+        return [Requirement(item) for item in listed]
     except (tomllib.TOMLDecodeError, InvalidRequirement, TypeError) as error:
         reason = " ".join(str(error).split())
         raise ScenarioError(f"{source.path}: its inline metadata '# /// script' are wrong: {reason}") from None
-    return [requirement for requirement in found if requirement.marker is None or requirement.marker.evaluate()]
 
 
 def check_installed(source: Source, requirements: Iterable[Requirement]) -> None:
