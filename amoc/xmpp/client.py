@@ -16,20 +16,24 @@ that a server which does not read was not sent).
 
 import asyncio
 import copy
+import inspect
 import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from types import TracebackType
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from amoc import metrics
+from amoc.xmpp.collecting import Collected
 from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.escape import escape, needs_escape
 from amoc.xmpp.core.management import Management
 from amoc.xmpp.errors import (
     Disconnected,
+    InvalidXml,
     IqError,
     IqTimeout,
     ReceiveTimeout,
@@ -38,7 +42,7 @@ from amoc.xmpp.errors import (
 )
 from amoc.xmpp.inbox import Inbox, Match
 from amoc.xmpp.keepalive import Keepalive
-from amoc.xmpp.questions import Questions, is_from
+from amoc.xmpp.questions import Questions, automatic_answer, recording
 from amoc.xmpp.settings import Options
 from amoc.xmpp.transport.connection import Connection
 from amoc.xmpp.transport.tcp import TcpConnection
@@ -49,6 +53,8 @@ __all__ = ["Client", "Handler", "News"]
 Handler = Callable[[Element], object]
 News = Literal["start tls", "ready", "lost"]
 
+STANZAS: Final = ("message", "presence", "iq")
+
 _ids = itertools.count(1)
 _NOT_SENT, _REFLECTED = 0.0, -1.0
 _PREFIX = secrets.token_hex(4) + "-"  # so that ids differ between the processes of a test
@@ -58,8 +64,8 @@ class Client:
     """A user's session. Made by `connect`; `jid` is its full address, `user_id` the user's number."""
 
     __slots__ = (
-        "_connection", "_handlers", "_inbox", "_keepalive", "_leaving", "_news", "_noticed", "_options", "_presence",
-        "_questions", "_reason", "jid", "user_id",
+        "_collections", "_connection", "_handlers", "_inbox", "_keepalive", "_leaving", "_news", "_noticed",
+        "_options", "_presence", "_questions", "_reason", "jid", "user_id",
     )  # fmt: skip
 
     def __init__(self, user_id: int, options: Options) -> None:
@@ -68,6 +74,7 @@ class Client:
         self._options = options
         self._inbox = Inbox(options.inbox)
         self._handlers: dict[str, Handler | None] | None = None
+        self._collections: tuple[Collected, ...] = ()  # the newest first
         self._questions: Questions | None = None
         self._presence = _NOT_SENT  # when the first one left, until the server has reflected it
         self._connection: Connection | None = None
@@ -112,7 +119,12 @@ class Client:
 
         Raises Disconnected, SendOverflow (the server does not read), InvalidXml.
         """
-        self._transmit(stanza if isinstance(stanza, bytes) else stanza.encode())
+        if not isinstance(stanza, bytes):
+            try:
+                stanza = stanza.encode()
+            except ValueError as error:
+                raise self._unsendable(error) from None
+        self._transmit(stanza)
 
     def _transmit(self, stanza: bytes) -> None:
         """Send one stanza, or what is none."""
@@ -130,10 +142,11 @@ class Client:
 
         The first available one is timed until the server reflects it (RFC 6121, 4.2.2): amoc.times.login.presence.
         """
-        attributes = f" type='{escape(type)}'" if type else ""
-        if to:
-            attributes += f" to='{escape(to)}'"
-        elif self._presence == _NOT_SENT and not type:
+        try:
+            attributes = (f" type='{escape(type)}'" if type else "") + (f" to='{escape(to)}'" if to else "")
+        except InvalidXml as error:
+            raise self._named(error) from None
+        if self._presence == _NOT_SENT and not type and not to:
             self._presence = perf_counter()
         self._transmit(f"<presence{attributes}/>".encode())
 
@@ -142,8 +155,10 @@ class Client:
         if id is None:
             id = f"{_PREFIX}{next(_ids)}"
         if needs_escape(f"{to}{type}{id}{body}"):  # one search costs less than four
-            to, type, body = escape(to), escape(type), escape(body)
-            written = escape(id)
+            try:
+                to, type, written, body = map(escape, (to, type, id, body))
+            except InvalidXml as error:
+                raise self._named(error) from None
         else:
             written = id
         self._transmit(f"<message to='{to}' type='{type}' id='{written}'><body>{body}</body></message>".encode())
@@ -167,11 +182,13 @@ class Client:
         payload: Element | None = None,
         *,
         timeout: float | None = None,
+        timed: str | None = None,
     ) -> Element:
         """Send an iq and return its result: `iq(element)`, or `iq("get", to, payload)`.
 
-        `timeout` in seconds, default the setting xmpp_iq_timeout. Raises IqError for an error in answer,
-        IqTimeout, Disconnected.
+        `timeout` in seconds, default the setting xmpp_iq_timeout. `timed` names a histogram that is given the
+        microseconds from the sending to the result's arrival. Raises IqError for an error in answer, IqTimeout,
+        Disconnected.
         """
         if isinstance(stanza, str):
             stanza = Element("iq", {"type": stanza, "to": to}, *([payload] if payload is not None else ()))
@@ -180,7 +197,8 @@ class Client:
         stanza.attrs.setdefault("id", _PREFIX + str(next(_ids)))
         try:
             seconds = self._options.iq_timeout if timeout is None else timeout
-            answer = await self._asked().ask(stanza, self.send, seconds)
+            arrived = None if timed is None else recording(timed)
+            answer = await self._asked().ask(stanza, self.send, seconds, arrived)
         except IqTimeout as error:
             error.who = self.who
             raise
@@ -193,6 +211,8 @@ class Client:
             self._questions = Questions()
         return self._questions
 
+    # -- receiving -------------------------------------------------------------------------------------
+
     async def receive(self, match: Match = None, timeout: float | None = None) -> Element:
         """The next stanza that nobody else took: any, of a name ("message"), or for which `match` is true.
 
@@ -200,7 +220,74 @@ class Client:
         answers by itself (ping, roster pushes, what nobody here knows) are taken. Raises ReceiveTimeout after
         `timeout` seconds, Disconnected when the session is over and nothing that matches is left.
         """
-        inbox = self._inbox
+        return await self._receive(self._inbox, match, timeout)
+
+    async def expect(
+        self, match: Match, timeout: float | None = None, send: Element | str | bytes | None = None
+    ) -> Element:
+        """Send something, and return the first stanza from then on that matches, whatever else would take it.
+
+        As `receive`, but ahead of handlers and filters; what came before does not count. A request has to be
+        answered by who expected it.
+        """
+        collected = Collected(match, 1, self._receive, self._dropped, once=True)
+        self._collections = (collected, *self._collections)
+        try:
+            if send is not None:
+                self.send(send)
+            return await collected.get(timeout)
+        finally:
+            self._end(collected)
+
+    @contextmanager
+    def collect(self, match: Match) -> Iterator[Collected]:
+        """Collect every stanza that matches, from now to the end of the block, whatever else would take it.
+
+            with client.collect("presence") as collected:
+                client.send(...)
+                stanza = await collected.get(timeout=5)
+                others = collected.taken()
+
+        Of blocks within each other the innermost takes a stanza first; answers to `iq` go to who asked. Requests
+        (an iq of type get or set) have to be answered by who takes them. More than xmpp_inbox stanzas are not kept:
+        the oldest are dropped, and counted. What the block has not taken goes, at its end, to handlers, filters and
+        `receive` as if it had just come. An exception of the match is raised by `get`, or at the end of the block.
+        """
+        collected = Collected(match, self._options.inbox, self._receive, self._dropped)
+        self._collections = (collected, *self._collections)
+        try:
+            yield collected
+        finally:
+            self._end(collected)
+        collected.check()
+
+    def on(self, name: str, handler: Handler) -> None:
+        """Give every stanza of that name ("message", "presence", "iq") to `handler`, at once.
+
+        The handler is a plain function, and takes the stanza: `receive` does not see it. An exception that
+        it raises ends the session, and is the cause of the Disconnected that whoever uses the client next is
+        given, the end of its `async with` at the latest. An "iq" handler gets the requests, and answers them;
+        those for which it returns False are treated as if it was not there.
+        """
+        if inspect.iscoroutinefunction(handler):
+            raise TypeError(f"a handler of {name} is called, not awaited: it has to be a plain def, not an async def")
+        if self._handlers is None:
+            self._handlers = {}
+        self._handlers[name] = handler
+
+    def ignore(self, *names: str) -> None:
+        """Drop stanzas of these names ("presence"), or of all, as they come; requests are answered with an error."""
+        for name in names or STANZAS:
+            if self._handlers is None:
+                self._handlers = {}
+            self._handlers[name] = None
+
+    def off(self, name: str) -> None:
+        """Neither handle nor ignore stanzas of that name: they go to `receive` again."""
+        if self._handlers is not None:
+            self._handlers.pop(name, None)
+
+    async def _receive(self, inbox: Inbox, match: Match, timeout: float | None) -> Element:
         if inbox.stanzas:
             kept = inbox.take(match)
             if kept is not None:
@@ -217,28 +304,17 @@ class Client:
             error.who = self.who
             raise
 
-    def on(self, name: str, handler: Handler) -> None:
-        """Give every stanza of that name ("message", "presence", "iq") to `handler`, at once.
+    def _end(self, collected: Collected) -> None:
+        """Let everybody else have what was collected and not taken."""
+        self._collections = tuple(other for other in self._collections if other is not collected)
+        for stanza in collected.end():
+            Client.on_stanza(self, stanza)  # not a subclass's, which has counted it
 
-        The handler is a plain function, and takes the stanza: `receive` does not see it. An exception that
-        it raises ends the session, and is the cause of the Disconnected that whoever uses the client next is
-        given, the end of its `async with` at the latest. An "iq" handler gets the requests, and answers them.
-        """
-        if self._handlers is None:
-            self._handlers = {}
-        self._handlers[name] = handler
-
-    def ignore(self, *names: str) -> None:
-        """Drop stanzas of these names ("presence") as they come; requests are answered with an error."""
-        for name in names:
-            if self._handlers is None:
-                self._handlers = {}
-            self._handlers[name] = None
-
-    def off(self, name: str) -> None:
-        """Neither handle nor ignore stanzas of that name: they go to `receive` again."""
-        if self._handlers is not None:
-            self._handlers.pop(name, None)
+    def _dropped(self, stanza: Element) -> None:
+        """It had to make room in an inbox."""
+        metrics.increment("xmpp.inbox_overflow")
+        if stanza.name == "iq" and stanza.get("type") in ("get", "set"):
+            self._answer(stanza)
 
     # -- ending ----------------------------------------------------------------------------------------
 
@@ -351,21 +427,31 @@ class Client:
         elif name == "presence" and self._presence > 0 and stanza.attrs.get("from") == self.jid:
             record_presence(self._presence)
             self._presence = _REFLECTED
+        if self._collections and self._collected(stanza):
+            return
         if handlers is not None and name in handlers:
             handler = handlers[name]
-            if handler is not None:
-                try:
-                    handler(stanza)
-                except Exception as error:
-                    self._fail(name, error)
-            elif asked:
-                self._answer(stanza)
-            return
+            if handler is None:
+                if asked:
+                    self._answer(stanza)
+                return
+            try:
+                taken = handler(stanza)
+            except Exception as error:
+                self._fail(name, error)
+                return
+            if not asked or taken is not False:
+                return
         if asked:
             if not self._inbox.offer(stanza, everything=False):
                 self._answer(stanza)
-        elif self._inbox.put(stanza) is not None:
-            metrics.increment("xmpp.inbox_overflow")
+        else:
+            dropped = self._inbox.put(stanza)
+            if dropped is not None:
+                self._dropped(dropped)
+
+    def _collected(self, stanza: Element) -> bool:
+        return any(collection.offer(stanza) for collection in self._collections)
 
     def on_ended(self, error: XmppError | None) -> None:
         """The server's stream is over."""
@@ -398,6 +484,8 @@ class Client:
         if self._questions is not None:
             self._questions.fail(self._error)
         self._inbox.fail(self._error)
+        for collection in self._collections:
+            collection.fail(self._error)
 
     def _leave(self, why: str) -> None:
         self._leaving = True
@@ -416,19 +504,21 @@ class Client:
         error.who = self.who
         return error
 
+    def _unsendable(self, error: ValueError) -> XmppError:
+        """What to raise for something that cannot be encoded."""
+        if isinstance(error, UnicodeEncodeError):  # half a surrogate pair
+            wrong = f"U+{ord(error.object[error.start]):04X} at position {error.start}"
+            error = InvalidXml(f"{wrong} cannot be sent in XML: remove it")
+        assert isinstance(error, InvalidXml)
+        return self._named(error)
+
     # -- stanzas ---------------------------------------------------------------------------------------
 
     def _answer(self, stanza: Element) -> None:
-        """Answer a request that nobody here wants: servers drop clients that do not (RFC 6120, 8.2.3)."""
-        payload = next(iter(stanza), None)
-        answer = Element("iq", {"type": "result", "to": stanza.get("from"), "id": stanza.get("id")})
-        push = payload is not None and payload.ns == ns.ROSTER and is_from(None, stanza.get("from"), self.jid)
-        if not push and (payload is None or payload.ns != ns.PING):
-            answer.attrs["type"] = "error"
-            answer.add(Element("error", {"type": "cancel"}, Element(f"{{{ns.STANZAS}}}service-unavailable")))
+        """Answer a request that nobody here wants."""
         if self.connected:
             try:
-                self._transmit(answer.encode())
+                self._transmit(automatic_answer(stanza, self.jid).encode())
             except SendOverflow:
                 metrics.increment("xmpp.answers_dropped")
 
@@ -451,10 +541,14 @@ class Client:
 
     def _fail(self, name: str, error: Exception) -> None:
         """A handler has raised: that must not reach the loop, which would only log it; the scenario finds it here."""
+        if self._reason is not None and isinstance(error, Disconnected):
+            return  # it wanted to answer what came while the session was being closed
         reason = Disconnected(f"the handler of {name} raised {type(error).__name__}: {error}")
         reason.__cause__ = error
         self._noticed = False
         self._over(reason)
+        self._reason = self._named(reason)  # also if the session was over
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abort()
+            self._tell("lost")

@@ -50,11 +50,17 @@ class ManagedClient(Client):
 
         Raises Disconnected, SendOverflow (the server does not read, or does not acknowledge), InvalidXml.
         """
+        try:
+            data = stanza if isinstance(stanza, bytes) else stanza.encode()
+        except ValueError as error:
+            raise self._unsendable(error) from None
         if isinstance(stanza, Element):
-            self._send_element(stanza, stanza.encode())
+            self._send_element(stanza, data)
             return
-        data = stanza if isinstance(stanza, bytes) else stanza.encode()
-        elements = list(_elements(data, self._options.max_stanza_size))
+        try:
+            elements = list(_elements(data, self._options.max_stanza_size))
+        except InvalidXml as error:
+            raise self._named(error) from None
         if len(elements) == 1:
             self._send_element(elements[0], data)
             return

@@ -1,16 +1,19 @@
-"""The iqs of one connection that wait for their answers (RFC 6120, 8.2.3)."""
+"""The iqs of one connection that wait for their answers, and the answers that a client gives (RFC 6120, 8.2.3)."""
 
 import asyncio
 from collections.abc import Callable
+from time import perf_counter
 from typing import NamedTuple
 
+from amoc import metrics
+from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.jid import bare, normal
 from amoc.xmpp.deadlines import Deadlines
 from amoc.xmpp.errors import IqTimeout
 from amoc.xmpp.inbox import forget
 
-__all__ = ["Questions", "is_from"]
+__all__ = ["Questions", "automatic_answer", "is_from", "recording"]
 
 
 class _Question(NamedTuple):
@@ -109,6 +112,33 @@ def is_from(asked: str | None, answering: str | None, own: str) -> bool:
     other = answering if asked is None else asked
     account = bare(normal(own))
     return other is None or normal(other) in (account, account.partition("@")[2], normal(own))
+
+
+def automatic_answer(request: Element, own: str) -> Element:
+    """The answer to a request that nobody here wants, `own` being our address: servers drop clients that give none.
+
+    Pings and roster pushes of the user's own server are confirmed, anything else is refused.
+    """
+    payload = next(iter(request), None)
+    sender = request.get("from")
+    answer = Element("iq", {"type": "result", "to": sender, "id": request.get("id")})
+    push = payload is not None and payload.ns == ns.ROSTER and is_from(None, sender, own)
+    if not push and (payload is None or payload.ns != ns.PING):
+        answer.attrs["type"] = "error"
+        answer.add(Element("error", {"type": "cancel"}, Element(f"{{{ns.STANZAS}}}service-unavailable")))
+    return answer
+
+
+def recording(name: str) -> Callable[[Element], None]:
+    """What records, when an answer arrives, the microseconds from now on, if it is a result."""
+    histogram = metrics.histogram(name)
+    began = perf_counter()
+
+    def arrived(answer: Element) -> None:
+        if answer.get("type") == "result":
+            histogram.record((perf_counter() - began) * 1e6)
+
+    return arrived
 
 
 def _late(question: _Question) -> IqTimeout:

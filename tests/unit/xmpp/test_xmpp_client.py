@@ -24,6 +24,7 @@ from amoc.xmpp import (
 from amoc.xmpp.core.accept import ServerStream
 from amoc.xmpp.core.effects import Effect
 from amoc.xmpp.server import EmbeddedServer, serve
+from amoc.xmpp.settings import Options
 from amoc.xmpp.transport import connection as transport_connection
 from amoc.xmpp.transport import tcp
 
@@ -264,6 +265,85 @@ async def test_a_handlers_failure_is_not_lost_when_nobody_waits(embedded: Embedd
         await user(KeyError())
 
 
+async def test_what_comes_while_the_session_is_closed_can_no_longer_be_answered(embedded: EmbeddedServer) -> None:
+    late: list[Element] = []
+    async with connect(1) as client:
+
+        def echo(stanza: Element) -> None:
+            late.append(stanza)
+            client.send_message(client.jid, "echo")
+
+        client.on("message", echo)
+        server_side(embedded, client).send(b"<message><body>too late</body></message>")
+    assert len(late) == 1  # and the scenario is not told of it, having done nothing wrong
+    with pytest.raises(Disconnected, match="closed by the scenario"):
+        client.send_presence()
+
+
+async def test_a_mistake_while_the_session_is_closed_is_told(embedded: EmbeddedServer) -> None:
+    def mistaken(stanza: Element) -> None:
+        raise KeyError("my own mistake")
+
+    async def user() -> None:
+        async with connect(1, close_timeout=30) as client:
+            client.on("message", mistaken)
+            server_side(embedded, client).send(b"<message><body>too late</body></message>")
+
+    async with asyncio.timeout(5):
+        with pytest.raises(Disconnected, match=r"handler of message raised KeyError: 'my own mistake'"):
+            await user()
+
+
+def test_a_handler_is_a_plain_function(settings: Config) -> None:
+    async def handler(stanza: Element) -> None:
+        pass
+
+    with pytest.raises(TypeError, match="handler of message is called, not awaited"):
+        Client(1, Options.read({})).on("message", handler)
+
+
+async def test_everything_can_be_ignored_but_some(embedded: EmbeddedServer) -> None:
+    async with connect(1) as client:
+        client.ignore()
+        client.off("presence")
+        client.send_message(client.jid, "not heard")
+        client.send_presence()
+        await client.iq("get", client.jid, Element(PING))
+        assert (await client.receive(timeout=5)).name == "presence"
+        with pytest.raises(ReceiveTimeout):
+            await client.receive(timeout=0)
+
+
+async def test_a_request_that_the_handler_does_not_take_is_answered_as_without_it(embedded: EmbeddedServer) -> None:
+    async with connect(1) as one, connect(2) as two:
+        seen: list[str] = []
+
+        def handler(stanza: Element) -> bool:
+            seen.append(next(iter(stanza)).name)
+            return False
+
+        two.on("iq", handler)
+        assert (await one.iq("get", two.jid, Element(PING))).get("type") == "result"
+        with pytest.raises(IqError, match="service-unavailable"):
+            await one.iq("get", two.jid, Element("{urn:example}question"))
+        waiting = asyncio.create_task(two.receive(lambda stanza: stanza.find("question") is not None, timeout=5))
+        await asyncio.sleep(0)
+        asked = asyncio.create_task(one.iq("get", two.jid, Element("{urn:example}question")))
+        request = await waiting
+        two.send(Element("iq", {"type": "result", "id": request.get("id"), "to": request.get("from")}))
+        assert (await asked).get("type") == "result"
+        assert seen == ["ping", "question", "question"]
+
+
+async def test_only_requests_can_be_left_to_others(embedded: EmbeddedServer) -> None:
+    async with connect(1) as client:
+        client.on("message", lambda stanza: False)
+        client.send_message(client.jid, "taken, whatever is returned")
+        await client.iq("get", None, Element(PING))
+        with pytest.raises(ReceiveTimeout):
+            await client.receive(timeout=0)
+
+
 async def test_requests_are_answered_even_when_they_are_ignored(embedded: EmbeddedServer) -> None:
     async with connect(1) as one, connect(2) as two:
         two.ignore("iq")
@@ -285,6 +365,21 @@ async def test_iq(embedded: EmbeddedServer) -> None:
         assert (await one.iq(Element("iq", {"type": "get", "to": two.jid}, Element(PING)))).get("from") == two.jid
         both = await asyncio.gather(*(one.iq("get", two.jid, Element(PING)) for _ in range(10)))
         assert len({answer.get("id") for answer in both}) == 10
+
+
+async def test_a_timed_iq(embedded: EmbeddedServer) -> None:
+    async with connect(1) as client:
+        await client.iq("get", None, Element(PING), timed="ping_time")
+        with pytest.raises(IqError):
+            await client.iq("get", None, Element("{urn:unknown}query"), timed="ping_time")
+        embedded.router.route = lambda session, stanza: None  # type: ignore[method-assign]  # never answers
+        with pytest.raises(IqTimeout):
+            await client.iq("get", None, Element(PING), timed="ping_time", timeout=0.01)
+        times = metrics.current().flush().histograms["ping_time"]
+        assert times.count == 1
+        assert 0 < times.min < 5_000_000
+        with pytest.raises(metrics.MetricError):
+            await client.iq("get", None, Element(PING), timed="no name")
 
 
 async def test_iq_errors(embedded: EmbeddedServer) -> None:
@@ -329,10 +424,23 @@ async def test_an_iq_is_checked_before_it_is_sent(embedded: EmbeddedServer) -> N
         for wrong in (Element("message"), Element("iq"), Element("iq", {"type": "result"})):
             with pytest.raises(ValueError, match="only an iq of type get or set"):
                 await client.iq(wrong)
-        with pytest.raises(InvalidXml):
-            client.send_message("a@b", "\x00")
-        with pytest.raises(InvalidXml):
-            client.send(Element("message", {"to": "\ufffe"}))
+        assert (await client.iq("get", None, Element(PING))).get("type") == "result"
+
+
+@pytest.mark.parametrize("management", ["off", "on"])
+async def test_what_is_no_xml_is_not_sent(embedded: EmbeddedServer, management: str) -> None:
+    async with connect(1, stream_management=management) as client:
+        wrong: list[tuple[str, Callable[[], object]]] = [
+            (r"U\+0000 at position 1", lambda: client.send_message("a@b", "a\x00")),
+            (r"U\+FFFE at position 0", lambda: client.send(Element("message", {"to": "\ufffe"}))),
+            (r"U\+DC00 at position 9", lambda: client.send("<message>\udc00</message>")),
+            (r"U\+0001 at position 0", lambda: client.send_presence(to="\x01")),
+        ]
+        for what, send in wrong:
+            with pytest.raises(InvalidXml, match=rf"^user 1 \(user_1@localhost at .*\): {what} cannot be sent in XML"):
+                send()
+        with pytest.raises(InvalidXml, match=r"^user 1 .*: U\+0002"):
+            await client.iq("get", "\x02", Element(PING))
         assert (await client.iq("get", None, Element(PING))).get("type") == "result"
 
 
