@@ -3,7 +3,8 @@
 * Random numbers are seeded per test from one seed, printed at the top; `TEST_SEED=N` repeats a run.
 * A test fails when it leaves a task, thread, socket or process behind (`tests/support/leaks.py`).
 * asyncio's debug mode is on in the event loops of `tests/unit`.
-* With `CI` set, skipping a test of a real server (markers `ejabberd`, `prosody`, `sshd`) is a failure.
+* With `CI` set, skipping a test of a real server (markers `ejabberd`, `prosody`, `sshd`) is a failure, and for root also
+  skipping one of test hosts (`lab`).
 """
 
 import asyncio
@@ -17,11 +18,12 @@ from pathlib import Path
 import pytest
 
 from tests.support import leaks
+from tests.support.lab.needs import may_be_a_lab
 
-pytest_plugins = ["tests.support.servers.fixtures"]
+pytest_plugins = ["tests.support.lab.fixtures", "tests.support.servers.fixtures"]
 
 UNIT = Path(__file__).parent / "unit"
-REAL_SERVERS = ("ejabberd", "prosody", "sshd")
+REAL = ("ejabberd", "prosody", "sshd", *(["lab"] if may_be_a_lab() else []))
 SEED = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(2**32))
 
 os.environ[leaks.MARK] = uuid.uuid4().hex
@@ -38,9 +40,9 @@ def pytest_report_header() -> str:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI a real server that is missing is a broken build, not a reason to test less."""
+    """In CI a real server or host that is missing is a broken build, not a reason to test less."""
     report = yield
-    real = any(item.get_closest_marker(name) for name in REAL_SERVERS)
+    real = any(item.get_closest_marker(name) for name in REAL)
     if report.skipped and real and os.environ.get("CI"):
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
