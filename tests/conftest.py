@@ -3,8 +3,8 @@
 * Random numbers are seeded per test from one seed, printed at the top; `TEST_SEED=N` repeats a run.
 * A test fails when it leaves a task, thread, socket or process behind (`tests/support/leaks.py`).
 * asyncio's debug mode is on in the event loops of `tests/unit`.
-* With `CI` set, skipping a test of a real server (markers `ejabberd`, `prosody`, `sshd`) is a failure, and for root also
-  skipping one of test hosts (`lab`).
+* With `CI` set, skipping a test of a real server (markers `ejabberd`, `prosody`, `sshd`) is a failure, and for root
+  so is skipping one of test hosts (`lab`).
 """
 
 import asyncio
