@@ -412,8 +412,7 @@ class Master:
                 self.store.apply(beat.node, _decode_delta(beat.metrics) if beat.metrics else Delta(), now)
             for event in beat.events:
                 self.events.publish(event)
-            failure = self.state.failure()
-            if failure is not None and self.preparing is None:
+            if beat.error is not None and self.preparing is None and (failure := self.state.failure()) is not None:
                 self._fail(f"{failure[0]}: {failure[1]}")
             self._notice_all_ended()
         self._changed.set()

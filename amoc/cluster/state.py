@@ -80,12 +80,15 @@ class ClusterState:
         self.given = 0
         self._ended = IdSet()
         self._live: dict[str, list[IdRange]] = {}
+        self._counts = Counts()  # of all nodes of the run: with 1000 beats a second nothing may go through all nodes
         self.errors.clear()
 
     # What nodes say
 
     def hello(self, hello: Hello, now: float) -> None:
         """A node registers, or comes back."""
+        if hello.node in self.nodes:
+            self._counts.exchange(self._in_run(self.nodes[hello.node]), Counts())
         self.nodes[hello.node] = NodeView(
             hello.node, hello.incarnation, hello.version, hello.cores, now, address=hello.address
         )
@@ -98,8 +101,10 @@ class ClusterState:
         node.heard = now
         if beat.seq <= node.seq:
             return False
+        before = self._in_run(node)
         for name in ("seq", "applied", "state", "run_id", "phase", "error", "data", "counts", "workers", "load"):
             setattr(node, name, getattr(beat, name))
+        self._counts.exchange(before, self._in_run(node))
         if self.desired.run is not None and beat.run_id == self.desired.run.id:
             node.dropped.update(beat.dropped)
             self._ended.update(beat.ended)
@@ -233,12 +238,12 @@ class ClusterState:
 
     def counts(self) -> Counts:
         """All users of the run."""
-        total = Counts()
+        return self._counts.plus(Counts())
+
+    def _in_run(self, node: NodeView) -> Counts:
+        """The users that a node has in the present run."""
         run = self.desired.run
-        for node in self.of_run():
-            if run is not None and node.run_id == run.id:
-                total = total.plus(node.counts)
-        return total
+        return node.counts if run is not None and node.run_id == run.id else Counts()
 
 
 def _from(ids: IdRange, lowest: int) -> Iterable[int]:
