@@ -13,8 +13,11 @@ INSTALLED := $(VENV)/.installed
 CONSTRAINTS := $(wildcard constraints.txt)
 PYTHON ?=
 ARGS ?=
+TARGETS ?=
+# Named, so that it counts also where the directory may be written by others; on PATH for its own helpers.
+PLAYBOOK = PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_CONFIG=$(CURDIR)/ansible.cfg $(BIN)/ansible-playbook
 
-.PHONY: help install run test unit lint types bench docs rel prepare deploy clean
+.PHONY: help install run cluster test unit lint types bench docs rel prepare deploy status rollback undeploy clean
 
 help: ## this list
 	echo "make TARGET [ARGS='more arguments for the command behind it']"
@@ -25,6 +28,12 @@ install: $(INSTALLED) ## make .venv with amoc, its tools and the scenarios' need
 
 run: $(INSTALLED) ## a first load test, half a minute: 20 users on amoc's embedded XMPP server
 	$(BIN)/amoc run mongoose_simple_with_metrics --users 20 --repeat-num 0 --server embedded \
+	  --set settle=2 --set rounds=22 --set pause=1 --set linger=2 $(ARGS)
+
+cluster: $(INSTALLED) ## the same on a master and three slaves, all on this machine: one minute
+	trap '$(BIN)/amoc cluster down' EXIT
+	$(BIN)/amoc cluster up --slaves 3 --workers 1
+	$(BIN)/amoc run mongoose_simple_with_metrics --cluster --users 60 --repeat-num 0 --server embedded \
 	  --set settle=2 --set rounds=22 --set pause=1 --set linger=2 $(ARGS)
 
 test: $(INSTALLED) ## every test; real servers are installed when root on Debian, else skipped with the reason
@@ -48,17 +57,23 @@ docs: $(INSTALLED) ## check the documentation: links, completeness, and that wha
 	shopt -s globstar
 	$(BIN)/pytest tests/**/test_*_docs.py $(ARGS)
 
-rel: ## a release that needs no internet: not built yet
-	echo "make rel: there is no release yet; run amoc from this checkout (make install, then .venv/bin/amoc)" >&2
-	exit 2
+rel: $(INSTALLED) ## a release that needs no internet, _rel/amoc-VERSION.tar.gz (TARGETS='cp311-manylinux_2_36_x86_64 …')
+	$(BIN)/python -m tools.release $(TARGETS:%=--target=%) $(ARGS)
 
-prepare: ## tune the slaves: not built yet
-	echo "make prepare: amoc cannot prepare other machines yet; it runs on this one (make run)" >&2
-	exit 2
+prepare: $(INSTALLED) ## make the machines in hosts ready: user, limits, kernel, key (ARGS=--ask-pass if need be)
+	$(PLAYBOOK) ansible/amoc-prepare.yml $(ARGS)
 
-deploy: ## put amoc on master and slaves: not built yet
-	echo "make deploy: amoc cannot be deployed to other machines yet; it runs on this one (make run)" >&2
-	exit 2
+deploy: $(INSTALLED) ## build the release and bring it to master and slaves (ARGS='-e force=true' ends a running test)
+	$(PLAYBOOK) ansible/amoc-deploy.yml $(ARGS)
+
+status: $(INSTALLED) ## a line for each node: version, state, unit, clock
+	$(PLAYBOOK) ansible/amoc-status.yml $(ARGS)
+
+rollback: $(INSTALLED) ## go back to the version that was deployed before (ARGS='-e release=ID')
+	$(PLAYBOOK) ansible/amoc-rollback.yml $(ARGS)
+
+undeploy: $(INSTALLED) ## take amoc off the machines; results stay (ARGS='-e purge=true' removes them, too)
+	$(PLAYBOOK) ansible/amoc-undeploy.yml $(ARGS)
 
 clean: ## remove .venv, caches and build results; results of tests (.amoc) stay
 	rm -rf $(VENV) build dist _rel .mypy_cache .ruff_cache .pytest_cache .hypothesis

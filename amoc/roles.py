@@ -18,7 +18,7 @@ from typing import Any
 
 from amoc import __version__, config
 from amoc.cluster import Events, Master
-from amoc.config import Config
+from amoc.config import Config, Layer
 from amoc.control import MemoryBus
 from amoc.control.keys import MASTER, KeyRing, check_name, read_pair, read_public
 from amoc.control.zmq_master import ZmqMasterBus
@@ -83,8 +83,8 @@ async def local_node(options: NodeOptions) -> AsyncIterator[Context]:
     bus = MemoryBus()
     events = Events()
     master = Master(LOCAL, __version__, configuration, events, bus, EXTRA_SETTINGS)
-    layer = {**configuration.layer(), "runtime": {}}  # the run-time values travel with the desired state
-    agent = Agent(NodeState(LOCAL, _workers(configuration, options), layer, EXTRA_SETTINGS), bus, __version__)
+    state = NodeState(LOCAL, _workers(configuration, options), _own_layer(configuration), EXTRA_SETTINGS)
+    agent = Agent(state, bus, __version__)
     await agent.start()
     try:
         yield Context("local", LOCAL, scenario_store(configuration), events, master.status, master)
@@ -134,10 +134,7 @@ async def slave_node(options: NodeOptions) -> AsyncIterator[Context]:
     host, port = configuration.get("master_host"), configuration.get("control_port")
     events = Events()
     bus = ZmqNodeBus(host, port, port + 1, pair, master_key, say=_say(events))
-    layer = configuration.layer()
-    # What was set for this node only: the master's run-time values, which come with a run, are above it.
-    own = {**layer, "file": {**layer["file"], **layer["runtime"]}, "runtime": {}}
-    state = NodeState(name, _workers(configuration, options), own, EXTRA_SETTINGS)
+    state = NodeState(name, _workers(configuration, options), _own_layer(configuration), EXTRA_SETTINGS)
     agent = Agent(state, bus, __version__, _address_towards(host, port))
     try:
         await agent.start()
@@ -148,6 +145,19 @@ async def slave_node(options: NodeOptions) -> AsyncIterator[Context]:
             await agent.close()
     finally:
         bus.close()
+
+
+def _own_layer(configuration: Config) -> Layer:
+    """The settings that workers have from their node; the master's run-time values, which come with a run, go above.
+
+    What was set for this node alone is put where it gives way to them. In local mode the master's are the node's own,
+    and may be taken back in a run: only what cannot change in a run stays with the node.
+    """
+    layer = configuration.layer()
+    own = layer["runtime"]
+    if configuration.get("role") == "local":
+        own = {name: value for name, value in own.items() if configuration.setting(name).change == "restart"}
+    return Layer(file={**layer["file"], **own}, file_path=layer["file_path"], runtime={})
 
 
 def _workers(configuration: Config, options: NodeOptions) -> int:

@@ -67,7 +67,7 @@ def _run(commands: Any) -> None:
         commands,
         "run",
         "run",
-        "run one test here and print a summary; for scripts and CI",
+        "run one test here, or on a cluster, and print a summary; for scripts and CI",
         "amoc run mongoose_simple --users 100 --interarrival 20 --duration 5m --server xmpp.example.org",
     )
     run.add_argument("scenario", metavar="SCENARIO", help="its name, see `amoc scenarios list`")
@@ -87,6 +87,9 @@ def _run(commands: Any) -> None:
         "--server",
         metavar="HOST[:PORT]",
         help="the XMPP server; `embedded` starts amoc's own small one for this run",
+    )
+    run.add_argument(
+        "--cluster", action="store_true", help="on the slaves of the master that runs here (see `amoc cluster up`)"
     )
     run.add_argument("--json", type=Path, metavar="FILE", help="write the result to FILE as well")
     _node_options(run)

@@ -13,9 +13,9 @@ from typing import Any
 
 from amoc.cli.live import LiveView
 from amoc.cli.loop import on_signals
+from amoc.cli.target import Target
 from amoc.console.lines import console_line
 from amoc.errors import BadInput, Failed
-from amoc.operations import Context, call
 from amoc.report import Course
 
 __all__ = ["Drive", "Plan"]
@@ -45,18 +45,19 @@ class Plan:
 
 
 class Drive:
-    """Runs a plan on a node.
+    """Runs a plan on a node or a cluster.
 
     Afterwards `status` is the last one, `course` what was seen on the way, `failure` why it did not start.
     """
 
-    def __init__(self, context: Context, plan: Plan, view: LiveView, course: Course) -> None:
+    def __init__(self, target: Target, plan: Plan, view: LiveView, course: Course) -> None:
         self.plan = plan
         self.course = course
         self.status: dict[str, Any] = {}
         self.failure: Failed | None = None
-        self._context = context
+        self._target = target
         self._view = view
+        self._earlier: str | None = None
         self._signals = 0
         self._signalled = asyncio.Event()
 
@@ -65,10 +66,16 @@ class Drive:
         """Whether a signal ended the test."""
         return self._signals > 0
 
+    @property
+    def begun(self) -> bool:
+        """Whether there was a run at all: `status` tells of it then."""
+        return _run_id(self.status) not in (None, self._earlier)
+
     async def go(self) -> None:
         """Run the test to its end. Raises BadInput when it is not one that could be started."""
         on_signals(self._on_signal)
-        unsubscribe = self._context.subscribe(lambda event: self._view.log(console_line(event, colour=False)))
+        self._earlier = _run_id(await self._target.status())
+        unsubscribe = self._target.subscribe(lambda event: self._view.log(console_line(event, colour=False)))
         try:
             await self._begin()
             reason = ""
@@ -77,7 +84,7 @@ class Drive:
             await self._end("interrupted" if self.interrupted else reason)
         finally:
             unsubscribe()
-            self._observe()
+            await self._observe()
 
     def _on_signal(self) -> None:
         self._signals += 1
@@ -94,7 +101,7 @@ class Drive:
         """Start the test; a signal meanwhile takes the start back."""
         plan = self.plan
         arguments = [plan.scenario, plan.first, plan.last]
-        starting = asyncio.ensure_future(call(self._context, "local.do", arguments, plan.settings))
+        starting = asyncio.ensure_future(self._target.do(arguments, plan.settings))
         while not starting.done() and not self.interrupted:
             await self._tick(starting)
         if not starting.done():
@@ -122,13 +129,13 @@ class Drive:
         """Stop gently; by force after a while or at the second signal. `reason` is for the report."""
         if self.status.get("state") not in ("running", "starting", "terminating"):
             return
-        stopping = asyncio.ensure_future(self._context.master.stop(reason=reason))
+        stopping = asyncio.ensure_future(self._target.stop(reason=reason))
         deadline = time.monotonic() + GENTLE
         while not stopping.done() and self._signals < 2 and time.monotonic() < deadline:
             await self._tick(stopping)
         try:
             if not stopping.done():
-                await call(self._context, "local.stop", kwargs={"force": True})
+                await self._target.stop(force=True, reason=reason)
             await stopping
         except BadInput:
             pass  # it has ended meanwhile
@@ -143,14 +150,18 @@ class Drive:
             await asyncio.wait({signalled, *until}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
             signalled.cancel()
-        self._observe()
+        await self._observe()
 
-    def _observe(self) -> None:
-        status = self._context.master.status()
-        self.status = status
-        self.course.observe(status)
-        if status["state"] != "idle":
+    async def _observe(self) -> None:
+        self.status = status = await self._target.status()
+        if self.begun:
+            self.course.observe(status)
             self._view.update(status)
+
+
+def _run_id(status: Mapping[str, Any]) -> str | None:
+    """The id of the run that a status tells of."""
+    return (status.get("run") or {}).get("id")
 
 
 def _is_over(status: Mapping[str, Any]) -> bool:

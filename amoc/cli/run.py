@@ -1,4 +1,4 @@
-"""`amoc run`: one test in this process, watched live, its result kept as JSON.
+"""`amoc run`: one test in this process, or on a cluster, watched live, its result kept as JSON.
 
 Here is what surrounds the test: settings, the embedded server, files, the exit code; `drive` takes the test
 itself from its start to its end.
@@ -7,7 +7,7 @@ itself from its start to its end.
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from amoc.cli.drive import Drive, Plan
 from amoc.cli.live import LiveView
 from amoc.cli.loop import run_loop
 from amoc.cli.options import node_options
+from amoc.cli.target import Cluster, Here, Target
 from amoc.console.leash import launch
 from amoc.console.lines import clean
 from amoc.console.node_dir import NodeDir
@@ -40,15 +41,18 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         _check_writable(arguments.json)
     options, settings = _settings(arguments)
-    scenario_store(build_config(options)).source(arguments.scenario)  # before anything is started for it
+    if not arguments.cluster:  # before anything is started for it
+        scenario_store(build_config(options)).source(arguments.scenario)
     embedded = arguments.server == EMBEDDED
     with _embedded_server(node_dir) if embedded else nullcontext(arguments.server) as server:
         if server is not None:
             settings["xmpp_servers"] = [server]
         last = arguments.first + arguments.users - 1
         plan = Plan(arguments.scenario, arguments.first, last, settings, arguments.duration)
-        drive = run_loop(_run(options, plan))
-    if drive.status["run"] is None:  # a signal came before the test began
+        drive = run_loop(_on_cluster(node_dir, plan, embedded) if arguments.cluster else _here(options, plan))
+    if not drive.begun:
+        if drive.failure is not None:
+            raise drive.failure
         return INTERRUPTED
     outcome = result(drive.status, drive.course)
     where = _keep(outcome, node_dir.results, arguments.json)
@@ -59,24 +63,52 @@ def run(arguments: argparse.Namespace) -> int:
     return _exit_code(drive, outcome)
 
 
-async def _run(options: NodeOptions, plan: Plan) -> Drive:
+async def _here(options: NodeOptions, plan: Plan) -> Drive:
     async with local_node(options) as context:
-        with LiveView() as view:
-            drive = Drive(context, plan, view, Course())
-            await drive.go()
+        return await _driven(Here(context), plan)
+
+
+async def _on_cluster(node_dir: NodeDir, plan: Plan, embedded: bool) -> Drive:
+    with Cluster(node_dir) as cluster:
+        if embedded:
+            _check_reaches_loopback(await cluster.nodes())
+        return await _driven(cluster, plan)
+
+
+async def _driven(target: Target, plan: Plan) -> Drive:
+    with LiveView() as view:
+        drive = Drive(target, plan, view, Course())
+        await drive.go()
     return drive
 
 
+def _check_reaches_loopback(nodes: Sequence[Mapping[str, Any]]) -> None:
+    """The embedded server listens on loopback alone."""
+    far = [node["node"] for node in nodes if not str(node["address"]).startswith("127.")]
+    if far:
+        raise BadInput(
+            f"{', '.join(far)} cannot reach the embedded server, which is on this machine's loopback: "
+            "name a server with --server HOST"
+        )
+
+
 def _settings(arguments: argparse.Namespace) -> tuple[NodeOptions, dict[str, Any]]:
-    """The node's options and the run's settings: those that only a new node takes up go to the node."""
+    """The node's options and the run's settings: those that only a new node takes up go to the node.
+
+    The nodes of a cluster run already: there all are settings of the run.
+    """
     options = node_options(arguments, interarrival=arguments.interarrival, repeat_num=arguments.repeat_num)
+    if arguments.server is not None and "xmpp_servers" in options.settings:
+        raise BadInput("xmpp_servers is set twice: by --set and by --server")
+    if arguments.cluster:
+        if arguments.workers is not None or arguments.config is not None:
+            raise BadInput("--workers and --config are for a new node, those of the cluster run already")
+        return options, dict(options.settings)
     known = build_config(NodeOptions(config_file=options.config_file)).settings
     restart = {setting.name for setting in known if setting.change == "restart"}
     given = options.settings
     node = {name: value for name, value in given.items() if name in restart}
     settings = {name: value for name, value in given.items() if name not in restart}
-    if arguments.server is not None and "xmpp_servers" in settings:
-        raise BadInput("xmpp_servers is set twice: by --set and by --server")
     return NodeOptions(options.config_file, options.workers, node), settings
 
 

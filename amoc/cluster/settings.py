@@ -41,8 +41,9 @@ class RunSettings:
         self._scenario = {}
 
     def values(self) -> dict[str, Any]:
-        """All run-time settings, as the workers get them."""
-        return {**self._config.runtime(), **self._given}
+        """All run-time settings, as the workers get them: without the master's own, such as its name."""
+        mine = {name: value for name, value in self._config.runtime().items() if name not in OF_THE_NODE}
+        return {**mine, **self._given}
 
     def interval(self, nodes: int) -> float:
         """Seconds between two user starts on each of `nodes` nodes."""

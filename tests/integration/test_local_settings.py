@@ -73,7 +73,6 @@ async def test_a_change_reaches_every_user(tmp_path: Path) -> None:
         await seen(node, rounds=3, interval=1500)
         status = await node.op("local.status")
         assert status["run"]["settings"] == {
-            "scenarios_dir": str(tmp_path / "scenarios"),
             "interarrival": 0.0,
             "repeat_interval": 1500.0,
             "room": "lobby",

@@ -11,6 +11,7 @@ TARGETS = [
     "help",
     "install",
     "run",
+    "cluster",
     "test",
     "unit",
     "lint",
