@@ -15,11 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from amoc.report.figures import clean, count, duration, memory, milliseconds, percent, rate
-from amoc.report.view import LATENESS, LOGIN_FAILURES, LOGIN_TIMES, LOGINS
+from amoc.report.view import LATENESS, LOGIN_FAILURES, LOGIN_STEP, LOGIN_STEPS, LOGIN_TIMES, LOGINS
 
 __all__ = ["Summary", "summary_text"]
 
 _POINTS = {"median": "median", "95": "95 %", "99": "99 %", "999": "99.9 %", "max": "max"}
+_BAR = 20  # characters of the longest bar
 _ERRORS = 10
 _EVENTS = 5
 _USERS = ("running", "waiting", "leaving", "finished", "removed", "stopped", "planned")
@@ -38,6 +39,7 @@ class Summary:
         yield from _head(result)
         yield from _users(result["users"], result["peaks"])
         yield from _logins(result["metrics"])
+        yield from _login_steps(result["metrics"], plain=options.ascii_only)
         yield from _counts(result)
         yield from _times(result["metrics"])
         yield from _errors(result["errors"])
@@ -101,6 +103,22 @@ def _logins(metrics: Mapping[str, Any]) -> RenderResult:
     yield from _titled("Logins", [line])
 
 
+def _login_steps(metrics: Mapping[str, Any], *, plain: bool) -> RenderResult:
+    """Where the time of a login goes: the steps in their order, each with its part of the mean as a bar."""
+    steps = {name.removeprefix(LOGIN_STEP): p for name, p in metrics.items() if name.startswith(LOGIN_STEP)}
+    known = [
+        name for name in (*LOGIN_STEPS, *sorted(steps.keys() - set(LOGIN_STEPS))) if steps.get(name, {}).get("count")
+    ]
+    longest = max((steps[name]["mean"] for name in known), default=0.0) or 1.0
+    rows = []
+    for name in known:
+        points = steps[name]
+        bar = ("#" if plain else "█") * max(1, round(points["mean"] / longest * _BAR))
+        times = [milliseconds(points[point]) for point in ("mean", "median", "95", "99", "max")]
+        rows.append((clean(name), count(points["count"]), *times, f"{bar:<{_BAR}}"))
+    yield from _table("Login steps, ms", ("count", "mean", "median", "95 %", "99 %", "max", ""), rows)
+
+
 def _counts(result: Mapping[str, Any]) -> RenderResult:
     peaks = result["peaks"]["rates"]
     rows = []
@@ -118,7 +136,7 @@ def _counts(result: Mapping[str, Any]) -> RenderResult:
 def _times(metrics: Mapping[str, Any]) -> RenderResult:
     rows = []
     for name, points in sorted(metrics.items(), key=lambda item: (item[0].startswith("amoc."), item[0])):
-        if points["type"] == "histogram" and name not in (LOGIN_TIMES, LATENESS):
+        if points["type"] == "histogram" and name not in (LOGIN_TIMES, LATENESS) and not name.startswith(LOGIN_STEP):
             times = [milliseconds(points[point]) if points["count"] else "-" for point in _POINTS]
             rows.append((clean(name), count(points["count"]), *times))
     yield from _table("Times in ms", ("count", *_POINTS.values()), rows)
@@ -143,11 +161,14 @@ def _errors(errors: list[Mapping[str, Any]]) -> RenderResult:
 
 
 def _events(events: list[Mapping[str, Any]]) -> RenderResult:
-    bad = [event for event in events if event.get("level") in ("WARNING", "ERROR", "CRITICAL")]
+    # errors of users are listed above with their numbers; of what is said in many lines the first will do here
+    bad = [e for e in events if e.get("level") in ("WARNING", "ERROR", "CRITICAL") and e.get("event") != "error"]
     lines = [
-        Text(f"{datetime.fromtimestamp(event.get('time', 0)):%H:%M:%S} {clean(str(event.get('text', '')))}", "yellow")
-        for event in bad[-_EVENTS:]
+        Text(f"{datetime.fromtimestamp(e.get('time', 0)):%H:%M:%S} {clean(_first_line(e.get('text', '')))}", "yellow")
+        for e in bad[-_EVENTS:]
     ]
+    if len(bad) > _EVENTS:
+        lines.insert(0, Text(f"the last {_EVENTS} of {len(bad)}: the result file has all", "dim"))
     if lines:
         yield from _titled("Warnings", lines)
 
@@ -189,6 +210,11 @@ def _verdict(verdict: Mapping[str, Any], *, plain: bool) -> RenderResult:
         yield Padding(Text(f"- {clean(finding)}"), (0, 0, 0, 2), expand=False)
 
 
+def _first_line(text: object) -> str:
+    first, _, rest = str(text).strip().partition("\n")
+    return f"{first} …" if rest else first
+
+
 def _listed(times: Mapping[str, float], *points: str) -> str:
     """`median 12.3  99 % 45.6`, in ms."""
     return "  ".join(f"{_POINTS.get(point, point)} {milliseconds(times[point])}" for point in points)
@@ -207,7 +233,7 @@ def _table(title: str, headings: tuple[str, ...], rows: Sequence[tuple[str, ...]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column(Text(title, "bold not dim"), overflow="fold", min_width=12)  # the only one that gives way
     for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     yield Text()

@@ -10,11 +10,17 @@ from typing import Any
 
 from amoc.report.figures import clean
 
-__all__ = ["LATENESS", "LOGINS", "LOGIN_FAILURES", "LOGIN_TIMES", "Count", "View", "view"]
+__all__ = ["LATENESS", "LOGINS", "LOGIN_FAILURES", "LOGIN_STEP", "LOGIN_STEPS", "LOGIN_TIMES", "Count", "View", "view"]
 
 LOGINS = "amoc.counters.connections"
 LOGIN_FAILURES = "amoc.counters.connection_failures"
 LOGIN_TIMES = "amoc.times.connection"
+LOGIN_STEP = "amoc.times.login."
+# The steps of a login in their order; the last one is none of it, but what users wait for first afterwards.
+LOGIN_STEPS = (
+    "resolve", "connect", "websocket", "stream", "features", "starttls", "tls", "sasl", "resume", "bind", "session",
+    "enable", "presence",
+)  # fmt: skip
 LATENESS = "amoc.times.start_lateness"
 _OWN_PLACE = frozenset((LOGINS, LOGIN_FAILURES, LOGIN_TIMES, LATENESS, "amoc.users"))
 

@@ -122,3 +122,32 @@ def test_texts_of_others_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "b[bold]c" in text
+
+
+def test_the_steps_of_logins_are_in_their_order_with_a_bar_each() -> None:
+    run = Run()
+    for step, times in (("presence", [5_000]), ("bind", [1_000, 3_000]), ("connect", [200]), ("another", [40_000])):
+        for time in times:
+            run.registry.histogram(f"amoc.times.login.{step}").record(time)
+    lines = summary_text(data_of(run)).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("Login steps, ms"))
+    steps = [line.split() for line in lines[at + 1 : at + 5]]
+    assert [step[0] for step in steps] == ["connect", "bind", "presence", "another"]
+    assert [step[2] for step in steps] == ["0.200", "2.00", "5.00", "40.0"]
+    assert [len(step[-1]) for step in steps] == [1, 1, 2, 20]
+    assert "amoc.times.login" not in "\n".join(lines)
+
+
+def test_warnings_are_one_line_each_and_no_second_list_of_errors() -> None:
+    run = Run()
+    run.events = [
+        {"time": 1795490106.0 + n, "event": "worker", "level": "WARNING", "text": f"worker {n} is late\nand more"}
+        for n in range(7)
+    ]
+    run.events.append({"time": 1795490120.0, "event": "error", "level": "ERROR", "text": "user 1 failed\nTraceback"})
+    text = summary_text(data_of(run))
+    assert "Traceback" not in text
+    assert "and more" not in text
+    assert "worker 6 is late …" in text
+    assert "worker 1 is late" not in text
+    assert "the last 5 of 7" in text
