@@ -1,7 +1,8 @@
 """A real OpenSSH server on loopback, for the user who runs the tests; and a home with what its client needs.
 
 `Sshd(folder)` starts it with a host key of its own; `home` is a HOME whose ssh trusts that key and logs in with one
-that the server accepts. Nothing of the machine's own ssh is touched or used.
+that the server accepts. It can listen on several ports, each a host to its clients. Nothing of the machine's own ssh is
+touched or used.
 """
 
 import getpass
@@ -23,17 +24,17 @@ READY_SECONDS = 10.0
 class Sshd:
     """The server: `entry` is what the setting `hosts` takes, `home` the client's home directory."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ports: int = 1) -> None:
         self.folder = folder
         self.user = getpass.getuser()
-        (self.port,) = free_ports(1)
+        self.ports = free_ports(ports)
         self.home = folder / "home"
         self._ssh = self.home / ".ssh"
         self._ssh.mkdir(parents=True, mode=0o700)
         for path in (folder / "host_key", self._ssh / "id_ed25519"):
             make_key(path)
         (self._ssh / "id_ed25519.pub").rename(folder / "authorized_keys")
-        self.trust(self.port)
+        self.trust()
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd of root separates its privileges there
         self._write_configuration()
@@ -46,15 +47,19 @@ class Sshd:
         self.stop()
 
     @property
+    def port(self) -> int:
+        """The first port."""
+        return self.ports[0]
+
+    @property
     def entry(self) -> str:
-        """USER@HOST:PORT."""
+        """USER@HOST:PORT of the first port."""
         return f"{self.user}@127.0.0.1:{self.port}"
 
-    def trust(self, port: int) -> None:
-        """Have the client know this server's key, under `port` of loopback."""
+    def trust(self) -> None:
+        """Have the client know this server's key."""
         key = (self.folder / "host_key.pub").read_text().rpartition(" ")[0]
-        with (self._ssh / "known_hosts").open("a") as known:
-            known.write(f"[127.0.0.1]:{port} {key}\n")
+        (self._ssh / "known_hosts").write_text("".join(f"[127.0.0.1]:{port} {key}\n" for port in self.ports))
 
     def forget(self) -> None:
         """Have the client know no host at all."""
@@ -99,7 +104,7 @@ class Sshd:
 
     def _write_configuration(self) -> None:
         lines = [
-            f"Port {self.port}",
+            *(f"Port {port}" for port in self.ports),
             "ListenAddress 127.0.0.1",
             f"HostKey {self.folder / 'host_key'}",
             f"AuthorizedKeysFile {self.folder / 'authorized_keys'}",

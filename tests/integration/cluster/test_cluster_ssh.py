@@ -67,7 +67,7 @@ async def test_a_host_that_is_not_known(sshd: Sshd, place: Path) -> None:
     assert "ssh-keyscan -H -p" in await error(fleet)
     assert (sshd.home / ".ssh" / "known_hosts").read_text() == "", "nothing is trusted at first sight"
     elsewhere = sshd.home / "trusted"
-    sshd.trust(sshd.port)
+    sshd.trust()
     (sshd.home / ".ssh" / "known_hosts").rename(elsewhere)
     (sshd.home / ".ssh" / "config").write_text(f"Host 127.0.0.1\n  UserKnownHostsFile {elsewhere}\n")
     assert await fleet.start() == {"s1": {"state": "started"}}
