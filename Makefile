@@ -43,9 +43,10 @@ test: $(INSTALLED) ## every test; real servers are installed when root on Debian
 unit: $(INSTALLED) ## the tests that need no server, in less than a minute
 	$(BIN)/pytest -n auto -m "not slow" tests/unit tests/test_*.py $(ARGS)
 
-lint: $(INSTALLED) ## style and mistakes, by ruff
+lint: $(INSTALLED) ## style and mistakes, by ruff and ansible-lint
 	$(BIN)/ruff check $(ARGS)
 	$(BIN)/ruff format --check
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline -q
 
 types: $(INSTALLED) ## types, by mypy
 	$(BIN)/mypy $(ARGS)

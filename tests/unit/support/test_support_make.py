@@ -21,6 +21,9 @@ TARGETS = [
     "rel",
     "prepare",
     "deploy",
+    "status",
+    "rollback",
+    "undeploy",
     "clean",
 ]
 
@@ -41,12 +44,16 @@ def test_help_is_the_default_and_names_every_target() -> None:
     assert all(len(line.split()) >= 3 for line in lines), "each says what it does"
 
 
-@pytest.mark.parametrize("target", ["rel", "prepare", "deploy"])
-def test_what_cannot_be_done_yet_is_refused_and_says_what_can(target: str) -> None:
-    done = make(target)
-    assert done.returncode == 2
-    assert f"make {target}: " in done.stderr
-    assert "make run" in done.stderr or "make install" in done.stderr
+@pytest.mark.parametrize("target", ["prepare", "deploy", "status", "rollback", "undeploy"])
+def test_what_is_done_on_other_machines_is_a_playbook_that_takes_arguments(target: str) -> None:
+    shown = make("--dry-run", target, "ARGS=--limit amoc-2").stdout
+    assert f"ansible-playbook ansible/amoc-{target}.yml --limit amoc-2" in shown
+    assert (ROOT / "ansible" / f"amoc-{target}.yml").is_file()
+
+
+def test_a_release_is_for_the_targets_that_are_named() -> None:
+    shown = make("--dry-run", "rel", "TARGETS=cp311-manylinux_2_36_x86_64 cp312-manylinux_2_28_aarch64").stdout
+    assert "--target=cp311-manylinux_2_36_x86_64 --target=cp312-manylinux_2_28_aarch64" in shown
 
 
 def test_a_machine_without_a_usable_python_is_told_what_to_do(tmp_path: Path) -> None:

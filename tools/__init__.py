@@ -1,0 +1,1 @@
+"""What is used to build and deliver amoc; no part of what is installed."""
