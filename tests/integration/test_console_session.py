@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from amoc.operations import TABLE
+from tests.support.session import session_of, shape
 from tests.support.terminal import AMOC, Workplace, gone, until
 
 ROOT = Path(__file__).parents[2]
@@ -43,21 +44,8 @@ def test_a_test_from_start_to_stop(place: Workplace) -> None:
     assert shell.ended() == 0
 
 
-def session_of_the_readme() -> list[tuple[str, str]]:
-    """Each line typed in the README's session with the reply shown below it."""
-    block = re.search(r"<!-- session -->\n```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert block is not None
-    return re.findall(r"In \[\d+\]: (.*)\n(?:Out\[\d+\]: ((?:.+\n)*))?", block[1])
-
-
-def shape(reply: str) -> str:
-    """A pattern for replies like this one: other numbers, other spaces, more at the end of a line."""
-    lines = [re.sub(r"\d+", r"\\d+", re.sub(r"(\\? )+", r"\\s+", re.escape(line))) for line in reply.splitlines()]
-    return ".*\n".join(lines)
-
-
 def test_the_session_of_the_readme(place: Workplace) -> None:
-    session = session_of_the_readme()
+    session = session_of(ROOT / "README.md")
     assert len(session) >= 5
     server = place.popen("server", "--port", "0")
     assert server.stdout is not None
