@@ -21,7 +21,7 @@ from amoc.xmpp.core.element import Element
 from amoc.xmpp.errors import IqError
 from amoc.xmpp.ext import disco, forms
 from amoc.xmpp.ext.forms import Form, Value
-from amoc.xmpp.ext.session import BadAnswer, Session, child_of
+from amoc.xmpp.ext.session import BadAnswer, Session, child_of, names_user
 
 __all__ = [
     "NS",
@@ -82,6 +82,7 @@ class Stage:
     element: Element
 
 
+@names_user
 async def commands(session: Session, to: str, *, timeout: float | None = None) -> tuple[disco.Item, ...]:
     """The commands that `to` offers to this user: `node` is for `execute`, `name` for people.
 
@@ -90,11 +91,13 @@ async def commands(session: Session, to: str, *, timeout: float | None = None) -
     return await disco.items(session, to, NS, timeout=timeout)
 
 
+@names_user
 async def execute(session: Session, to: str | None, node: str, *, timeout: float | None = None) -> Stage:
     """Start a command. Raises IqError (forbidden, item-not-found, …), CommandError, IqTimeout, BadAnswer."""
     return await _ask(session, to, Element(f"{{{NS}}}command", {"node": node, "action": "execute"}), timeout)
 
 
+@names_user
 async def proceed(
     session: Session,
     stage: Stage,
@@ -117,6 +120,7 @@ async def proceed(
     return await _ask(session, stage.to, command, timeout)
 
 
+@names_user
 async def cancel(session: Session, stage: Stage, *, timeout: float | None = None) -> Stage:
     """End a command before it is completed. Raises as `proceed`."""
     return await proceed(session, stage, action="cancel", timeout=timeout)
@@ -151,6 +155,4 @@ async def _ask(session: Session, to: str | None, command: Element, timeout: floa
         detail = next((child for child in error.stanza.find("error") or () if child.ns == NS), None)
         if detail is None:
             raise
-        refusal = CommandError(error.stanza, detail.name)
-        refusal.who = error.who
-        raise refusal from None
+        raise CommandError(error.stanza, detail.name) from None

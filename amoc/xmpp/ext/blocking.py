@@ -4,10 +4,12 @@
     await blocking.blocked(client)                       # frozenset({"raven@localhost"})
     await blocking.unblock(client)                       # all
 
-The user's other resources are told by a request, which comes to a `receive` that waits for it already:
+The user's other resources are told by a request:
 
-    stanza = await other.receive(lambda stanza: blocking.parse(stanza, other), timeout=5)
-    other.send(blocking.answer(stanza))
+    change = await blocking.next_change(other, timeout=5)
+    change.kind, change.jids                             # "block", frozenset({"raven@localhost"})
+
+A handler of requests does that by `parse` and `answer`.
 """
 
 from collections.abc import Iterable
@@ -15,9 +17,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from amoc.xmpp.core.element import Element
-from amoc.xmpp.ext.session import BadAnswer, Session, child_of, is_own_account
+from amoc.xmpp.ext.session import BadAnswer, Session, child_of, expect, is_own_account, names_user
 
-__all__ = ["BLOCKED", "NS", "Change", "answer", "block", "blocked", "parse", "unblock", "was_blocked"]
+__all__ = ["BLOCKED", "NS", "Change", "answer", "block", "blocked", "next_change", "parse", "unblock", "was_blocked"]
 
 NS = "urn:xmpp:blocking"
 BLOCKED = NS + ":errors"
@@ -31,12 +33,14 @@ class Change:
     jids: frozenset[str]
 
 
+@names_user
 async def blocked(session: Session, *, timeout: float | None = None) -> frozenset[str]:
     """The addresses that are blocked. Raises IqError, IqTimeout, BadAnswer."""
     answer = await session.iq("get", None, Element(f"{{{NS}}}blocklist"), timeout=timeout)
     return _jids(answer, child_of(answer, "blocklist", NS))
 
 
+@names_user
 async def block(session: Session, *jids: str, timeout: float | None = None) -> None:
     """Block addresses: of accounts, resources, or domains. Raises ValueError without any, IqError, IqTimeout."""
     if not jids:
@@ -44,9 +48,23 @@ async def block(session: Session, *jids: str, timeout: float | None = None) -> N
     await session.iq("set", None, _items("block", jids), timeout=timeout)
 
 
+@names_user
 async def unblock(session: Session, *jids: str, timeout: float | None = None) -> None:
     """Unblock addresses; without any, all. Raises IqError, IqTimeout."""
     await session.iq("set", None, _items("unblock", jids), timeout=timeout)
+
+
+@names_user
+async def next_change(session: Session, *, timeout: float | None = None) -> Change:
+    """The next change by another resource, which is answered, and taken ahead of any handler.
+
+    Only what comes while this waits is seen. Raises ReceiveTimeout, BadAnswer.
+    """
+    stanza = await expect(session, "no change came", lambda stanza: parse(stanza, session), timeout)
+    session.send(answer(stanza))
+    change = parse(stanza, session)
+    assert change is not None
+    return change
 
 
 def parse(stanza: Element, session: Session) -> Change | None:

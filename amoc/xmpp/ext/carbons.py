@@ -12,7 +12,7 @@ from typing import Literal
 
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.jid import bare, normal
-from amoc.xmpp.ext.session import Session
+from amoc.xmpp.ext.session import Session, names_user
 
 __all__ = ["NS", "Carbon", "Direction", "disable", "enable", "parse", "private"]
 
@@ -31,11 +31,13 @@ class Carbon:
     message: Element
 
 
+@names_user
 async def enable(session: Session, *, timeout: float | None = None) -> None:
     """Ask for copies of what the user's other resources send and receive. Raises IqError, IqTimeout."""
     await session.iq("set", None, Element(f"{{{NS}}}enable"), timeout=timeout)
 
 
+@names_user
 async def disable(session: Session, *, timeout: float | None = None) -> None:
     """Ask for no more copies. Raises IqError, IqTimeout."""
     await session.iq("set", None, Element(f"{{{NS}}}disable"), timeout=timeout)

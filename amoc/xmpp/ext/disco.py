@@ -20,7 +20,7 @@ from amoc.xmpp.core.element import Element
 from amoc.xmpp.errors import IqError
 from amoc.xmpp.ext.forms import NS as FORM
 from amoc.xmpp.ext.forms import Form, parse
-from amoc.xmpp.ext.session import Session, child_of
+from amoc.xmpp.ext.session import Session, child_of, names_user
 
 __all__ = [
     "CAPS",
@@ -82,12 +82,14 @@ class Item:
     name: str
 
 
+@names_user
 async def info(session: Session, to: str, node: str | None = None, *, timeout: float | None = None) -> Info:
     """What `to` (or its `node`) is and can do. Raises IqError, IqTimeout, BadAnswer."""
     query = Element(f"{{{INFO}}}query", {"node": node})
     return parse_info(await session.iq("get", to, query, timeout=timeout))
 
 
+@names_user
 async def items(
     session: Session, to: str, node: str | None = None, *, timeout: float | None = None
 ) -> tuple[Item, ...]:
@@ -96,6 +98,7 @@ async def items(
     return parse_items(await session.iq("get", to, query, timeout=timeout))
 
 
+@names_user
 async def find_service(
     session: Session, domain: str, category: str, type: str | None = None, *, timeout: float | None = None
 ) -> str | None:

@@ -7,10 +7,9 @@
     async for page in mam.pages(client, start=yesterday): ...
     await mam.set_preferences(client, "always")
 
-An archive sends what it has found as messages, ahead of its answer: they have to be received, so neither handler
-nor `ignore` may take "message" meanwhile, and a page may not be longer than xmpp_inbox (1000). If messages are
-missing nonetheless, `query` says so by MessagesLost. Messages that claim to be results but come from somebody else
-than the archive, or belong to another query, do not count.
+An archive sends what it has found as messages, ahead of its answer. They are taken ahead of any handler; a page may
+not be longer than xmpp_inbox (1000). If messages are missing, `query` says so by MessagesLost. Messages that claim to
+be results but come from somebody else than the archive, or belong to another query, do not count.
 """
 
 import itertools
@@ -22,9 +21,9 @@ from typing import Literal, TypedDict, Unpack
 
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.jid import normal
-from amoc.xmpp.errors import ReceiveTimeout, XmppError
+from amoc.xmpp.errors import XmppError
 from amoc.xmpp.ext import delay, forms, rsm
-from amoc.xmpp.ext.session import BadAnswer, Session, child_of, is_own_account
+from amoc.xmpp.ext.session import BadAnswer, Session, child_of, is_own_account, names_user
 
 __all__ = [
     "NS",
@@ -102,10 +101,11 @@ class MessagesLost(XmppError):
     def what(self) -> str:  # noqa: D102 - inherited
         return (
             f"the archive sent a page from {self.page.part.first} to {self.page.part.last}, but its ends are not among "
-            f"the {len(self.page.messages)} messages received: does a handler, `ignore` or a small inbox take them?"
+            f"the {len(self.page.messages)} messages received: are pages larger than xmpp_inbox?"
         )
 
 
+@names_user
 async def query(
     session: Session,
     *,
@@ -136,23 +136,18 @@ async def query(
         return is_own_account(session, sender) if own else normal(sender or "") == archive
 
     content = request(ident, with_jid=with_jid, start=start, end=end, max=max, after=after, before=before)
-    answer = await session.iq("set", to, content, timeout=timeout)
+    with session.collect(belongs) as results:
+        answer = await session.iq("set", to, content, timeout=timeout)
+        messages = tuple(map(parse_result, results.taken()))
     fin = child_of(answer, "fin", NS)
     part = rsm.parse(fin)
-    messages: list[Archived] = []
-    try:
-        while part.last and not (messages and messages[-1].id == part.last):
-            messages.append(parse_result(await session.receive(belongs, 0)))
-    except ReceiveTimeout:
-        pass
-    page = Page(tuple(messages), part, fin.get("complete") in ("true", "1"), fin.get("stable") not in ("false", "0"))
+    page = Page(messages, part, fin.get("complete") in ("true", "1"), fin.get("stable") not in ("false", "0"))
     if part.last and (not messages or (messages[0].id, messages[-1].id) != (part.first, part.last)):
-        lost = MessagesLost(page)
-        lost.who = session.who
-        raise lost
+        raise MessagesLost(page)
     return page
 
 
+@names_user
 async def last(session: Session, count: int, **filters: Unpack[Filters]) -> Page:
     """The last `count` messages, oldest first; the other parameters are those of `query`."""
     return await query(session, max=count, before="", **filters)
@@ -211,11 +206,13 @@ def parse_result(stanza: Element) -> Archived:
 # -- preferences -------------------------------------------------------------------------------------
 
 
+@names_user
 async def preferences(session: Session, *, timeout: float | None = None) -> Preferences:
     """What the user has archived. Raises IqError, IqTimeout, BadAnswer."""
     return parse_preferences(await session.iq("get", None, Element(f"{{{NS}}}prefs"), timeout=timeout))
 
 
+@names_user
 async def set_preferences(
     session: Session,
     default: Default,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.ext import forms
-from amoc.xmpp.ext.session import BadAnswer, Session, child_of
+from amoc.xmpp.ext.session import BadAnswer, Session, child_of, names_user
 
 __all__ = [
     "ADMIN",
@@ -46,12 +46,14 @@ class Affiliation:
     reason: str
 
 
+@names_user
 async def unlock(session: Session, room: str, *, timeout: float | None = None) -> None:
     """Accept the configuration that a new room has, so that others can join (10.1.2). Raises IqError."""
     query = Element(f"{{{OWNER}}}query", forms.submit({}))
     await session.iq("set", room, query, timeout=timeout)
 
 
+@names_user
 async def config(session: Session, room: str, *, timeout: float | None = None) -> forms.Form:
     """The configuration (10.2). Raises IqError, BadAnswer."""
     answer = await session.iq("get", room, Element(f"{{{OWNER}}}query"), timeout=timeout)
@@ -61,6 +63,7 @@ async def config(session: Session, room: str, *, timeout: float | None = None) -
     return form
 
 
+@names_user
 async def configure(
     session: Session, room: str, values: Mapping[str, forms.Value], *, timeout: float | None = None
 ) -> None:
@@ -69,6 +72,7 @@ async def configure(
     await session.iq("set", room, query, timeout=timeout)
 
 
+@names_user
 async def affiliations(
     session: Session, room: str, affiliation: str, *, timeout: float | None = None
 ) -> tuple[Affiliation, ...]:
@@ -86,6 +90,7 @@ async def affiliations(
     )
 
 
+@names_user
 async def set_affiliations(
     session: Session, room: str, changes: Mapping[str, str], reason: str = "", *, timeout: float | None = None
 ) -> None:
@@ -96,6 +101,7 @@ async def set_affiliations(
     await session.iq("set", room, query, timeout=timeout)
 
 
+@names_user
 async def set_role(
     session: Session, room: str, nick: str, role: str, reason: str = "", *, timeout: float | None = None
 ) -> None:
@@ -104,6 +110,7 @@ async def set_role(
     await session.iq("set", room, query, timeout=timeout)
 
 
+@names_user
 async def destroy(
     session: Session, room: str, reason: str = "", alternate: str | None = None, *, timeout: float | None = None
 ) -> None:

@@ -24,7 +24,7 @@ from amoc.xmpp.core.escape import escape
 from amoc.xmpp.core.jid import bare, normal
 from amoc.xmpp.errors import IqError
 from amoc.xmpp.ext import disco
-from amoc.xmpp.ext.session import WAIT, BadAnswer, Session, child_of
+from amoc.xmpp.ext.session import WAIT, BadAnswer, Session, child_of, names_user, waited
 
 __all__ = [
     "NS",
@@ -116,6 +116,7 @@ class Blocking:
 # -- rooms -------------------------------------------------------------------------------------------
 
 
+@names_user
 async def create(
     session: Session,
     room: str,
@@ -128,6 +129,7 @@ async def create(
     await session.iq("set", room, _creation(configuration, occupants), timeout=timeout)
 
 
+@names_user
 async def create_unique(
     session: Session,
     service: str,
@@ -138,8 +140,8 @@ async def create_unique(
 ) -> str:
     """Make a room whose address the service chooses, and return that. Raises IqError, ReceiveTimeout, BadAnswer.
 
-    The answer comes from an address that is not known before, so it is received like any other stanza, and so is
-    the room's first notice, which is taken: no handler may take messages meanwhile.
+    The answer comes from an address that is not known before. It is taken ahead of any handler, as is the room's
+    first notice.
     """
     ident = f"{_PREFIX}{next(_ids)}"
     domain = normal(service)
@@ -148,28 +150,30 @@ async def create_unique(
         sender = normal(bare(stanza.get("from", "")))
         return stanza.get("id") == ident and sender.rpartition("@")[2] == domain
 
-    session.send(Element("iq", {"type": "set", "to": service, "id": ident}, _creation(configuration, occupants)))
+    seconds = WAIT if timeout is None else timeout
     room = ""
-    while True:
-        stanza = await session.receive(belongs, WAIT if timeout is None else timeout)
-        sender = bare(stanza.get("from", ""))
-        room = sender if "@" in sender else room
-        if stanza.get("type") == "error":
-            error = IqError(stanza)
-            error.who = session.who
-            raise error
-        if stanza.name == "iq":
-            break
+    with session.collect(belongs) as answers:
+        session.send(Element("iq", {"type": "set", "to": service, "id": ident}, _creation(configuration, occupants)))
+        while True:
+            stanza = await waited(answers.get(seconds), f"{service} did not say that there is a new room", seconds)
+            sender = bare(stanza.get("from", ""))
+            room = sender if "@" in sender else room
+            if stanza.get("type") == "error":
+                raise IqError(stanza)
+            if stanza.name == "iq":
+                break
     if not room:
         raise BadAnswer(stanza, "no address of the new room")
     return room
 
 
+@names_user
 async def destroy(session: Session, room: str, *, timeout: float | None = None) -> None:
     """End the room; only owners may. Raises IqError, IqTimeout."""
     await session.iq("set", room, Element(f"{{{DESTROY}}}query"), timeout=timeout)
 
 
+@names_user
 async def rooms(session: Session, service: str, *, timeout: float | None = None) -> tuple[RoomItem, ...]:
     """The rooms that the user occupies. Raises IqError, IqTimeout, BadAnswer."""
     answer = await session.iq("get", service, Element(f"{{{disco.ITEMS}}}query"), timeout=timeout)
@@ -179,18 +183,21 @@ async def rooms(session: Session, service: str, *, timeout: float | None = None)
     )
 
 
+@names_user
 async def configuration(session: Session, room: str, version: str = "", *, timeout: float | None = None) -> Info | None:
     """The options of a room; None if the room is still at `version`. Raises IqError, IqTimeout, BadAnswer."""
     query = await _ask(session, room, CONFIGURATION, version, timeout)
     return None if query is None else Info(_version(query), _options(query), MappingProxyType({}))
 
 
+@names_user
 async def affiliations(session: Session, room: str, version: str = "", *, timeout: float | None = None) -> Info | None:
     """The occupants of a room; None if the room is still at `version`. Raises IqError, IqTimeout, BadAnswer."""
     query = await _ask(session, room, AFFILIATIONS, version, timeout)
     return None if query is None else Info(_version(query), MappingProxyType({}), _users(query))
 
 
+@names_user
 async def info(session: Session, room: str, version: str = "", *, timeout: float | None = None) -> Info | None:
     """Options and occupants; None if the room is still at `version`. Raises IqError, IqTimeout, BadAnswer."""
     query = await _ask(session, room, INFO, version, timeout)
@@ -199,12 +206,14 @@ async def info(session: Session, room: str, version: str = "", *, timeout: float
     return Info(_version(query), _options(query.find("configuration")), _users(query.find("occupants")))
 
 
+@names_user
 async def configure(session: Session, room: str, changes: Mapping[str, str], *, timeout: float | None = None) -> None:
     """Change these options, "subject" among them; the others stay. Raises IqError, IqTimeout."""
     query = Element(f"{{{CONFIGURATION}}}query", *_settings(changes))
     await session.iq("set", room, query, timeout=timeout)
 
 
+@names_user
 async def set_affiliations(
     session: Session, room: str, changes: Mapping[str, str], *, timeout: float | None = None
 ) -> None:
@@ -213,6 +222,7 @@ async def set_affiliations(
     await session.iq("set", room, query, timeout=timeout)
 
 
+@names_user
 async def leave(session: Session, room: str, *, timeout: float | None = None) -> None:
     """Leave the room. Raises IqError, IqTimeout."""
     await set_affiliations(session, room, {bare(session.jid): "none"}, timeout=timeout)
@@ -221,6 +231,7 @@ async def leave(session: Session, room: str, *, timeout: float | None = None) ->
 # -- blocking ----------------------------------------------------------------------------------------
 
 
+@names_user
 async def blocking(session: Session, service: str, *, timeout: float | None = None) -> Blocking:
     """What the user has blocked. Raises IqError, IqTimeout, BadAnswer."""
     answer = await session.iq("get", service, Element(f"{{{BLOCKING}}}query"), timeout=timeout)
@@ -232,6 +243,7 @@ async def blocking(session: Session, service: str, *, timeout: float | None = No
     return Blocking(denied["room"], denied["user"])
 
 
+@names_user
 async def block(
     session: Session,
     service: str,
@@ -244,6 +256,7 @@ async def block(
     await session.iq("set", service, _blocking("deny", rooms, users), timeout=timeout)
 
 
+@names_user
 async def unblock(
     session: Session,
     service: str,

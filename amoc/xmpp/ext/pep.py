@@ -3,7 +3,7 @@
     await pep.publish(client, "urn:example:mood", Element("{urn:example:mood}mood", "cawing"))
 
     await pep.announce(other, ["urn:example:mood"])            # presence that says what interests `other`
-    news = pep.parse(await other.receive("message", timeout=5))
+    news = await pep.next_news(other, timeout=5)               # or, in a handler of "message": pep.parse(stanza)
     print(news.sender, news.event.node, news.event.items)
 
 Contacts and the user's other resources are told without having subscribed to anything: the nodes that interest them
@@ -21,9 +21,9 @@ from amoc.xmpp.core.jid import bare
 from amoc.xmpp.errors import ReceiveTimeout
 from amoc.xmpp.ext import disco, pubsub
 from amoc.xmpp.ext.forms import Value
-from amoc.xmpp.ext.session import Session
+from amoc.xmpp.ext.session import Session, expect, names_user
 
-__all__ = ["CURRENT", "Interests", "News", "announce", "items", "parse", "publish", "retract"]
+__all__ = ["CURRENT", "Interests", "News", "announce", "items", "next_news", "parse", "publish", "retract"]
 
 CURRENT = "current"
 """The id of the only item of a node that holds one (XEP-0163, 4.3.1 and XEP-0060, 12.20)."""
@@ -41,8 +41,8 @@ class News:
 class Interests:
     """The nodes of which a user wants news.
 
-    Where the scenario handles requests itself (`client.on("iq", …)`), it sends `presence` and answers by `answer`;
-    else `announce` does both.
+    `announce` sends `presence`, and answers who asks at once. A handler of requests that comes later ones, of contacts
+    say, answers them by `answer`.
     """
 
     __slots__ = ("info", "presence")
@@ -65,22 +65,23 @@ class Interests:
         return disco.answer(stanza, self.info) if self.asked(stanza) else None
 
 
+@names_user
 async def announce(session: Session, nodes: Iterable[str], *, timeout: float = 1.0) -> bool:
     """Become available, with an interest in `nodes`; answer the server if it asks what that means.
 
-    Returns whether it asked within `timeout` seconds: it does not if it knows from another user. No handler must
-    take the requests (`client.on("iq", …)`).
+    Returns whether it asked within `timeout` seconds: it does not if it knows from another user. The question is
+    taken ahead of any handler.
     """
     interests = Interests(nodes)
-    session.send(interests.presence)
     try:
-        question = await session.receive(interests.asked, timeout)
+        question = await session.expect(interests.asked, timeout, interests.presence)
     except ReceiveTimeout:
         return False
     session.send(disco.answer(question, interests.info))
     return True
 
 
+@names_user
 async def publish(
     session: Session,
     node: str,
@@ -94,16 +95,26 @@ async def publish(
     return await pubsub.publish(session, None, node, payload, id=id, options=options, timeout=timeout)
 
 
+@names_user
 async def retract(session: Session, node: str, id: str = CURRENT, *, timeout: float | None = None) -> None:
     """Take an item of the user's own back, and tell those who are interested."""
     await pubsub.retract(session, None, node, id, timeout=timeout)
 
 
+@names_user
 async def items(
     session: Session, jid: str | None, node: str, *, max: int | None = None, timeout: float | None = None
 ) -> tuple[pubsub.Item, ...]:
     """The items that user `jid` has published, or with None the user's own. IqError if that is not allowed."""
     return await pubsub.items(session, jid, node, max=max, timeout=timeout)
+
+
+@names_user
+async def next_news(session: Session, *, timeout: float | None = None) -> News:
+    """The next news, taken ahead of any handler. Only what comes while this waits is seen. Raises ReceiveTimeout."""
+    news = parse(await expect(session, "no news came", parse, timeout))
+    assert news is not None
+    return news
 
 
 def parse(stanza: Element) -> News | None:

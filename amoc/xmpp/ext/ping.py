@@ -3,8 +3,8 @@
     seconds = await ping.ping(client)                     # the user's own server
     seconds = await ping.ping(client, "user_2@localhost/res1")
 
-A client answers pings by itself, unless the scenario handles requests (`client.on("iq", …)`): then `answer`
-makes the answer.
+A client answers pings by itself, unless the scenario handles requests (`client.on("iq", …)`): its handler returns
+False for a ping, or answers it by `answer`.
 """
 
 import time
@@ -12,7 +12,7 @@ import time
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.escape import escape
 from amoc.xmpp.errors import IqError
-from amoc.xmpp.ext.session import Session
+from amoc.xmpp.ext.session import Session, names_user
 
 __all__ = ["NS", "answer", "is_ping", "ping"]
 
@@ -22,6 +22,7 @@ NS = "urn:xmpp:ping"
 _ANSWERED = ("service-unavailable", "feature-not-implemented")
 
 
+@names_user
 async def ping(session: Session, to: str | None = None, *, timeout: float | None = None) -> float:
     """Ask `to`, or the user's own server; return the seconds until the answer came.
 

@@ -5,13 +5,14 @@ notes = await private.fetch(client, "notes", "urn:example:notes")     # an empty
 """
 
 from amoc.xmpp.core.element import Element
-from amoc.xmpp.ext.session import Session, child_of
+from amoc.xmpp.ext.session import Session, child_of, names_user
 
 __all__ = ["NS", "fetch", "store"]
 
 NS = "jabber:iq:private"
 
 
+@names_user
 async def store(session: Session, element: Element, *, timeout: float | None = None) -> None:
     """Keep the element, instead of what was kept under its name and namespace. Raises IqError, IqTimeout.
 
@@ -22,6 +23,7 @@ async def store(session: Session, element: Element, *, timeout: float | None = N
     await session.iq("set", None, Element(f"{{{NS}}}query", element), timeout=timeout)
 
 
+@names_user
 async def fetch(session: Session, name: str, ns: str, *, timeout: float | None = None) -> Element:
     """What is kept under that name and namespace. Raises IqError, IqTimeout, BadAnswer."""
     answer = await session.iq("get", None, Element(f"{{{NS}}}query", Element(f"{{{ns}}}{name}")), timeout=timeout)

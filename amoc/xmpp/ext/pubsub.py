@@ -4,7 +4,7 @@
     id = await pubsub.publish(client, "pubsub.localhost", "news", Element("{urn:example:news}entry", "hello"))
 
     await pubsub.subscribe(other, "pubsub.localhost", "news")
-    event = pubsub.parse_event(await other.receive("message", timeout=5))      # None: another message
+    event = await pubsub.next_event(other, timeout=5)      # or, in a handler: pubsub.parse_event(stanza)
     for item in event.items:
         print(event.node, item.id, item.payload)
 
@@ -47,7 +47,7 @@ from amoc.xmpp.ext.pubsub_stanzas import (
     parse_subscription,
     parse_subscriptions,
 )
-from amoc.xmpp.ext.session import BadAnswer, Session, child_of
+from amoc.xmpp.ext.session import BadAnswer, Session, child_of, expect, names_user
 
 __all__ = [
     "ERRORS",
@@ -75,6 +75,7 @@ __all__ = [
     "create",
     "delete",
     "items",
+    "next_event",
     "parse_event",
     "parse_items",
     "parse_subscription",
@@ -105,6 +106,7 @@ class PubSubError(IqError):
 # -- nodes ---------------------------------------------------------------------------------------------
 
 
+@names_user
 async def create(
     session: Session,
     service: str | None,
@@ -126,6 +128,7 @@ async def create(
     return given
 
 
+@names_user
 async def configuration(session: Session, service: str | None, node: str, *, timeout: float | None = None) -> Form:
     """The settings of a node of the user's own, with all that they could be."""
     answer = await _ask(session, "get", service, build_owner("configure", node), timeout)
@@ -135,6 +138,7 @@ async def configuration(session: Session, service: str | None, node: str, *, tim
     return form
 
 
+@names_user
 async def configure(
     session: Session, service: str | None, node: str, config: Mapping[str, Value], *, timeout: float | None = None
 ) -> None:
@@ -142,16 +146,19 @@ async def configure(
     await _ask(session, "set", service, build_configure(node, config), timeout)
 
 
+@names_user
 async def delete(session: Session, service: str | None, node: str, *, timeout: float | None = None) -> None:
     """Delete a node. IqError: item-not-found (there is none), forbidden (it is somebody else's)."""
     await _ask(session, "set", service, build_owner("delete", node), timeout)
 
 
+@names_user
 async def purge(session: Session, service: str | None, node: str, *, timeout: float | None = None) -> None:
     """Remove all items of a node."""
     await _ask(session, "set", service, build_owner("purge", node), timeout)
 
 
+@names_user
 async def affiliations(
     session: Session, service: str | None, node: str, *, timeout: float | None = None
 ) -> dict[str, str]:
@@ -159,6 +166,7 @@ async def affiliations(
     return affiliations_of(await _ask(session, "get", service, build_owner("affiliations", node), timeout))
 
 
+@names_user
 async def affiliate(
     session: Session, service: str | None, node: str, changes: Mapping[str, str], *, timeout: float | None = None
 ) -> None:
@@ -169,6 +177,7 @@ async def affiliate(
 # -- items ---------------------------------------------------------------------------------------------
 
 
+@names_user
 async def publish(
     session: Session,
     service: str | None,
@@ -193,6 +202,7 @@ async def publish(
     return "" if given is None else given.get("id", "")
 
 
+@names_user
 async def retract(
     session: Session,
     service: str | None,
@@ -206,6 +216,7 @@ async def retract(
     await _ask(session, "set", service, build_retract(node, id, notify=notify), timeout)
 
 
+@names_user
 async def items(
     session: Session,
     service: str | None,
@@ -222,6 +233,7 @@ async def items(
 # -- subscriptions -------------------------------------------------------------------------------------
 
 
+@names_user
 async def subscribe(
     session: Session,
     service: str | None,
@@ -236,6 +248,7 @@ async def subscribe(
     return parse_subscription(await _ask(session, "set", service, request, timeout))
 
 
+@names_user
 async def unsubscribe(
     session: Session,
     service: str | None,
@@ -249,12 +262,21 @@ async def unsubscribe(
     await _ask(session, "set", service, build_unsubscribe(node, jid or bare(session.jid), subid), timeout)
 
 
+@names_user
 async def subscriptions(
     session: Session, service: str | None, node: str | None = None, *, timeout: float | None = None
 ) -> tuple[Subscription, ...]:
     """The user's own subscriptions, to one node or to all of the service."""
     request = Element(f"{{{NS}}}pubsub", Element("subscriptions", {"node": node}))
     return parse_subscriptions(await _ask(session, "get", service, request, timeout))
+
+
+@names_user
+async def next_event(session: Session, *, timeout: float | None = None) -> Event:
+    """The next event, taken ahead of any handler. Only what comes while this waits is seen. Raises ReceiveTimeout."""
+    event = parse_event(await expect(session, "no event came", parse_event, timeout))
+    assert event is not None
+    return event
 
 
 async def _ask(session: Session, type: str, service: str | None, payload: Element, timeout: float | None) -> Element:
@@ -265,6 +287,4 @@ async def _ask(session: Session, type: str, service: str | None, payload: Elemen
         detail = next((child for child in stanza.find("error") or () if child.ns == ERRORS), None)
         if detail is None:
             raise
-        refusal = PubSubError(stanza, detail)
-        refusal.who = error.who
-        raise refusal from None
+        raise PubSubError(stanza, detail) from None

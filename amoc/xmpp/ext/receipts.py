@@ -18,7 +18,7 @@ from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.escape import escape
 from amoc.xmpp.core.jid import bare, normal
 from amoc.xmpp.errors import StanzaError
-from amoc.xmpp.ext.session import WAIT, Session
+from amoc.xmpp.ext.session import WAIT, Session, expect, names_user
 
 __all__ = ["NS", "REQUEST", "answer", "deliver", "message", "receipt", "received", "wants_receipt"]
 
@@ -68,13 +68,14 @@ def received(stanza: Element) -> str | None:
     return child.attrs.get("id") or None
 
 
+@names_user
 async def deliver(
     session: Session, to: str, body: str, *, id: str | None = None, type: str = "chat", timeout: float = WAIT
 ) -> Element:
     """Send a message and wait until the addressee has confirmed it; returns the receipt.
 
-    Raises ReceiveTimeout after `timeout` seconds, StanzaError when the message came back as an error. No
-    handler must take the messages (`session.on("message", …)`): the receipt comes through `session.receive`.
+    Raises ReceiveTimeout after `timeout` seconds, StanzaError when the message came back as an error. The receipt
+    is taken ahead of any handler.
     """
     if id is None:
         id = f"{random.getrandbits(64):016x}"
@@ -86,8 +87,8 @@ async def deliver(
             return False
         return attrs.get("id") == id if attrs.get("type") == "error" else received(stanza) == id
 
-    session.send(message(to, body, id, type=type))
-    answered = await session.receive(confirms, timeout)
+    what = f"{to} did not confirm message {id}"
+    answered = await expect(session, what, confirms, timeout, message(to, body, id, type=type))
     if answered.attrs.get("type") == "error":
         raise StanzaError(answered)
     return answered

@@ -15,7 +15,7 @@ from amoc.xmpp.core.jid import bare, local
 from amoc.xmpp.core.registration import NS, query
 from amoc.xmpp.errors import StreamError
 from amoc.xmpp.ext import forms
-from amoc.xmpp.ext.session import Session, child_of
+from amoc.xmpp.ext.session import Session, child_of, names_user
 
 __all__ = ["NS", "Fields", "change_password", "fields", "parse", "query", "remove"]
 
@@ -33,17 +33,20 @@ class Fields:
     form: forms.Form | None
 
 
+@names_user
 async def fields(session: Session, to: str | None = None, *, timeout: float | None = None) -> Fields:
     """What the server, or a service such as a gateway, wants to be told. Raises IqError, IqTimeout, BadAnswer."""
     return parse(await session.iq("get", to, query({}), timeout=timeout))
 
 
+@names_user
 async def change_password(session: Session, password: str, *, timeout: float | None = None) -> None:
     """Give the account another password. Raises IqError (not-allowed, not-acceptable: too weak, …), IqTimeout."""
     content = query({"username": local(session.jid), "password": password})
     await session.iq("set", bare(session.jid).partition("@")[2], content, timeout=timeout)
 
 
+@names_user
 async def remove(session: Session, *, timeout: float | None = None) -> None:
     """Remove the account. The server ends the session then. Raises IqError (not-allowed, …), IqTimeout."""
     content = query({})

@@ -7,9 +7,9 @@
     roster.allow(other, sender)                             # ... agrees
 
 A server sends pushes and the answers to subscriptions only to resources that have asked for the roster and are
-available: call `get` and send presence first. `subscribe` and `next_request` receive presence stanzas, so no
-handler may take those. A client acknowledges pushes by itself, and forgets them; `next_push` catches one while
-it waits, and a handler (`client.on("iq", …)`) sees all: `parse_push` reads and `acknowledge` answers them.
+available: call `get` and send presence first. A client acknowledges pushes by itself, and forgets them; `next_push`
+catches one while it waits, and a handler (`client.on("iq", …)`) sees all others: `parse_push` reads and `acknowledge`
+answers them. `subscribe`, `next_request` and `next_push` take what they wait for ahead of any handler.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.escape import escape
 from amoc.xmpp.core.jid import bare, normal
 from amoc.xmpp.errors import StanzaError, XmppError
-from amoc.xmpp.ext.session import WAIT, Session, child_of, is_own_account
+from amoc.xmpp.ext.session import Session, child_of, expect, is_own_account, names_user
 
 __all__ = [
     "NS",
@@ -89,6 +89,7 @@ class SubscriptionRefused(XmppError):
 # -- the roster --------------------------------------------------------------------------------------
 
 
+@names_user
 async def get(session: Session, version: str | None = None, *, timeout: float | None = None) -> Roster | None:
     """The roster; from now on the server pushes its changes. Raises IqError, IqTimeout, BadAnswer.
 
@@ -101,6 +102,7 @@ async def get(session: Session, version: str | None = None, *, timeout: float | 
     return parse(answer)
 
 
+@names_user
 async def set(
     session: Session, jid: str, *, name: str | None = None, groups: Iterable[str] = (), timeout: float | None = None
 ) -> None:
@@ -109,15 +111,17 @@ async def set(
     await session.iq("set", None, Element(f"{{{NS}}}query", item), timeout=timeout)
 
 
+@names_user
 async def remove(session: Session, jid: str, *, timeout: float | None = None) -> None:
     """Remove a contact and both subscriptions. Raises IqError (item-not-found, …), IqTimeout."""
     item = Element("item", {"jid": jid, "subscription": "remove"})
     await session.iq("set", None, Element(f"{{{NS}}}query", item), timeout=timeout)
 
 
+@names_user
 async def next_push(session: Session, *, timeout: float | None = None) -> Push:
     """The next push, which is acknowledged. Only what comes while this waits is seen. Raises ReceiveTimeout."""
-    stanza = await session.receive(lambda stanza: parse_push(session, stanza), WAIT if timeout is None else timeout)
+    stanza = await expect(session, "no push came", lambda stanza: parse_push(session, stanza), timeout)
     session.send(acknowledge(stanza))
     push = parse_push(session, stanza)
     assert push is not None
@@ -150,6 +154,7 @@ def acknowledge(push: Element) -> str:
 # -- subscriptions -----------------------------------------------------------------------------------
 
 
+@names_user
 async def subscribe(session: Session, jid: str, *, timeout: float | None = None) -> None:
     """Ask to see the presence of `jid`, and wait until it agrees. Raises SubscriptionRefused, ReceiveTimeout.
 
@@ -165,22 +170,18 @@ async def subscribe(session: Session, jid: str, *, timeout: float | None = None)
             and normal(bare(stanza.get("from", ""))) == wanted
         )
 
-    request(session, jid)
-    stanza = await session.receive(answers, WAIT if timeout is None else timeout)
+    what = f"{jid} did not answer the request for a subscription"
+    stanza = await expect(session, what, answers, timeout, _presence("subscribe", jid))
     kind = stanza.get("type")
     if kind != "subscribed":
-        error = StanzaError(stanza) if kind == "error" else SubscriptionRefused(jid)
-        error.who = session.who
-        raise error
+        raise StanzaError(stanza) if kind == "error" else SubscriptionRefused(jid)
 
 
+@names_user
 async def next_request(session: Session, *, timeout: float | None = None) -> str:
     """The bare address of the next user who wants to see our presence. Raises ReceiveTimeout."""
-    stanza = await session.receive(
-        lambda stanza: stanza.name == "presence" and stanza.get("type") == "subscribe",
-        WAIT if timeout is None else timeout,
-    )
-    return bare(stanza.get("from", ""))
+    what = "no request for a subscription came"
+    return bare((await expect(session, what, _is_request, timeout)).get("from", ""))
 
 
 def request(session: Session, jid: str) -> None:
@@ -209,6 +210,10 @@ def unsubscribe(session: Session, jid: str) -> None:
 
 def _presence(kind: str, jid: str) -> str:
     return f"<presence to='{escape(bare(jid))}' type='{kind}'/>"
+
+
+def _is_request(stanza: Element) -> bool:
+    return stanza.name == "presence" and stanza.get("type") == "subscribe"
 
 
 def _contact(item: Element) -> Contact:

@@ -1,21 +1,48 @@
 """What an extension needs of a client, and how it says that an answer makes no sense.
 
-Extensions import nothing of amoc but the core: the client comes in as a `Session`. Those that wait for
-stanzas other than the answer to an iq use `receive`: what has a handler (`on`), or is ignored, never gets
-there. Take such a handler off while you call them.
+Extensions import nothing of amoc but the core: the client comes in as a `Session`. Those that wait for stanzas
+other than the answer to an iq do so by `expect` and `collect`, so that they work whatever handlers and filters a
+scenario has.
 """
 
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractContextManager
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.jid import bare, normal
-from amoc.xmpp.errors import XmppError
+from amoc.xmpp.errors import ReceiveTimeout, XmppError
 
-__all__ = ["WAIT", "BadAnswer", "Session", "child_of", "is_own_account", "number"]
+__all__ = [
+    "WAIT",
+    "BadAnswer",
+    "Collection",
+    "Session",
+    "child_of",
+    "expect",
+    "is_own_account",
+    "names_user",
+    "number",
+    "waited",
+]
 
 WAIT: Final = 10.0
 """Seconds that an extension waits for a stanza that is no answer to an iq; as xmpp_iq_timeout is by default."""
+
+Match = Callable[[Element], object] | str | None
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Collection(Protocol):
+    """The part of `amoc.xmpp.collecting.Collected` that extensions use."""
+
+    async def get(self, timeout: float | None = None) -> Element:
+        """Take the oldest stanza, or wait for the next. Raises ReceiveTimeout, Disconnected."""
+
+    def taken(self) -> list[Element]:
+        """Take all that is there, the oldest first."""
 
 
 class Session(Protocol):
@@ -42,10 +69,13 @@ class Session(Protocol):
     ) -> Element:
         """Ask, return the result. Raises IqError, IqTimeout, Disconnected."""
 
-    async def receive(
-        self, match: Callable[[Element], object] | str | None = None, timeout: float | None = None
+    def collect(self, match: Match) -> AbstractContextManager[Collection]:
+        """Take every stanza that matches, ahead of handlers and filters, until the end of the block."""
+
+    async def expect(
+        self, match: Match, timeout: float | None = None, send: Element | str | bytes | None = None
     ) -> Element:
-        """The next stanza that matches. Raises ReceiveTimeout, Disconnected."""
+        """Send, return the first stanza from then on that matches. Raises ReceiveTimeout, Disconnected."""
 
 
 class BadAnswer(XmppError):
@@ -59,6 +89,38 @@ class BadAnswer(XmppError):
     def what(self) -> str:  # noqa: D102 - inherited
         sender = self.answer.get("from") or "the server"
         return f"{sender} answered with {self.reason}: {str(self.answer)[:300]}"
+
+
+def names_user(
+    call: Callable[Concatenate[Session, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[Session, P], Coroutine[Any, Any, R]]:
+    """Decorate what extensions offer: its errors say whose they are, wherever they were made."""
+
+    @wraps(call)
+    async def named(session: Session, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await call(session, *args, **kwargs)
+        except XmppError as error:
+            error.who = error.who or session.who
+            raise
+
+    return named
+
+
+async def expect(
+    session: Session, what: str, match: Match, timeout: float | None, send: Element | str | bytes | None = None
+) -> Element:
+    """`session.expect`, for `timeout` seconds, WAIT if None; the ReceiveTimeout says `what` did not happen."""
+    seconds = WAIT if timeout is None else timeout
+    return await waited(session.expect(match, seconds, send), what, seconds)
+
+
+async def waited(stanza: Awaitable[Element], what: str, timeout: float) -> Element:
+    """The stanza; the ReceiveTimeout says `what` did not happen within `timeout` seconds."""
+    try:
+        return await stanza
+    except ReceiveTimeout:
+        raise ReceiveTimeout(f"{what} within {timeout:g} s") from None
 
 
 def child_of(answer: Element, name: str, ns: str) -> Element:

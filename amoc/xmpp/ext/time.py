@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.ext.delay import format_time, parse_time
-from amoc.xmpp.ext.session import BadAnswer, Session, child_of
+from amoc.xmpp.ext.session import BadAnswer, Session, child_of, names_user
 
 __all__ = ["NS", "Time", "answer", "is_request", "parse", "time"]
 
@@ -29,6 +29,7 @@ class Time:
     offset: timedelta
 
 
+@names_user
 async def time(session: Session, to: str | None = None, *, timeout: float | None = None) -> Time:
     """The time at `to`, a server or a full address. Raises IqError, IqTimeout, BadAnswer."""
     return parse(await session.iq("get", to, Element(f"{{{NS}}}time"), timeout=timeout))

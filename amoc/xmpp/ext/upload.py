@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.errors import IqError, XmppError
 from amoc.xmpp.ext import disco
-from amoc.xmpp.ext.session import BadAnswer, Session, child_of, number
+from amoc.xmpp.ext.session import BadAnswer, Session, child_of, names_user, number
 
 __all__ = [
     "NS",
@@ -103,6 +103,7 @@ class Slot:
     headers: Mapping[str, str]
 
 
+@names_user
 async def find(session: Session, domain: str, *, timeout: float | None = None) -> Service | None:
     """The upload service of a domain, None if there is none. Raises IqError, IqTimeout, BadAnswer."""
     for item in await disco.items(session, domain, timeout=timeout):
@@ -117,6 +118,7 @@ async def find(session: Session, domain: str, *, timeout: float | None = None) -
     return None
 
 
+@names_user
 async def request(
     session: Session, service: str, name: str, size: int, type: str = "", *, timeout: float | None = None
 ) -> Slot:
@@ -124,9 +126,7 @@ async def request(
     try:
         return parse_slot(await session.iq("get", service, build_request(name, size, type), timeout=timeout))
     except IqError as error:
-        refusal = _refusal(error.stanza)
-        refusal.who = error.who
-        raise refusal from None
+        raise _refusal(error.stanza) from None
 
 
 async def put(slot: Slot, data: bytes, type: str = "", *, http: Http | None = None, timeout: float = 60.0) -> None:
@@ -151,6 +151,7 @@ async def put(slot: Slot, data: bytes, type: str = "", *, http: Http | None = No
         raise UploadFailed(slot.put, f"the web server answered {status}", status)
 
 
+@names_user
 async def send(
     session: Session,
     service: str,
@@ -163,11 +164,7 @@ async def send(
 ) -> str:
     """Upload a file, return its address. Raises SlotRefused, UploadFailed, IqTimeout, BadAnswer."""
     slot = await request(session, service, name, len(data), type)
-    try:
-        await put(slot, data, type, http=http, timeout=timeout)
-    except UploadFailed as error:
-        error.who = session.who
-        raise
+    await put(slot, data, type, http=http, timeout=timeout)
     return slot.get
 
 

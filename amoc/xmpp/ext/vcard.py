@@ -11,7 +11,7 @@ import base64
 from dataclasses import dataclass
 
 from amoc.xmpp.core.element import Element
-from amoc.xmpp.ext.session import BadAnswer, Session, child_of
+from amoc.xmpp.ext.session import BadAnswer, Session, child_of, names_user
 
 __all__ = ["NS", "VCard", "build", "fetch", "parse", "publish"]
 
@@ -40,6 +40,7 @@ class VCard:
 _TEXTS = {"full_name": "FN", "nickname": "NICKNAME", "url": "URL", "birthday": "BDAY", "description": "DESC"}
 
 
+@names_user
 async def fetch(session: Session, jid: str | None = None, *, timeout: float | None = None) -> VCard:
     """The vCard of `jid`, or the user's own.
 
@@ -48,6 +49,7 @@ async def fetch(session: Session, jid: str | None = None, *, timeout: float | No
     return parse(await session.iq("get", jid, Element(f"{{{NS}}}vCard"), timeout=timeout))
 
 
+@names_user
 async def publish(session: Session, card: VCard | Element, *, timeout: float | None = None) -> None:
     """Replace the user's own vCard by this one, or by an element made by hand. Raises IqError, IqTimeout."""
     await session.iq("set", None, build(card) if isinstance(card, VCard) else card, timeout=timeout)

@@ -7,7 +7,7 @@ client.send(version.answer(stanza, version.Version("amoc", "0.1.0")))    # when 
 from dataclasses import dataclass
 
 from amoc.xmpp.core.element import Element
-from amoc.xmpp.ext.session import Session, child_of
+from amoc.xmpp.ext.session import Session, child_of, names_user
 
 __all__ = ["NS", "Version", "answer", "is_request", "parse", "version"]
 
@@ -23,6 +23,7 @@ class Version:
     os: str = ""
 
 
+@names_user
 async def version(session: Session, to: str | None = None, *, timeout: float | None = None) -> Version:
     """What runs at `to`, a server or a full address. Raises IqError, IqTimeout, BadAnswer."""
     return parse(await session.iq("get", to, Element(f"{{{NS}}}query"), timeout=timeout))
