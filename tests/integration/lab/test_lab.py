@@ -124,10 +124,11 @@ def test_hosts_have_names_of_their_own() -> None:
 
 
 def test_a_person_makes_hosts_disturbs_them_and_takes_them_away() -> None:
-    shown = command("up", "0", "--light", "1").partition("lab ")[2]
+    shown = command("up", "1:light", "--label", "test-of-the-lab").partition("lab ")[2]
     folder = claims.STATE / shown.partition(":")[0]
     try:
         name = f"{folder.name}/light1"
+        assert (claims.STATE / "test-of-the-lab").resolve() == folder
         assert "light1" in command("status")
         login = ["ssh", "-F", str(folder / "ssh_config"), "-o", "ConnectTimeout=1", "light1", "uname -n"]
         assert run(*login).stdout == "light1\n"
@@ -142,5 +143,6 @@ def test_a_person_makes_hosts_disturbs_them_and_takes_them_away() -> None:
         with pytest.raises(LabError, match="0 hosts are called nobody"):
             command("cut", "nobody")
     finally:
-        command("down", folder.name)
+        command("down", "test-of-the-lab")
     assert traces(folder) == []
+    assert not (claims.STATE / "test-of-the-lab").is_symlink()

@@ -9,7 +9,8 @@
 From outside to inside: `lab.py` (all hosts of one lab), `host.py` (one host), `machine.py` (how one boots:
 systemd-nspawn on an overlay of the base system), `network.py` (namespaces and cables), `cgroups.py`, `keys.py`
 (ssh, with known host keys), `base.py` (the base system, made once by mmdebstrap and kept in the user's cache),
-`claims.py` (the number of a lab, and who tidies up after it), `needs.py` (what this machine must have).
+`claims.py` (the number of a lab, and who tidies up after it), `needs.py` (what this machine must have). `ejabberd.py`
+is a server on such a host.
 
 Nothing is left behind: a lab ends with its `with`; when its process dies, however, a watcher ends it at once; and
 should that one be killed too, the next lab does. `python -m tests.support.lab up 3` makes one that stays until

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tests.support.lab import claims, keys
 from tests.support.lab.command import LabError
@@ -11,6 +11,7 @@ from tests.support.lab.lab import Lab
 from tests.support.lab.machine import Machine
 from tests.support.lab.needs import missing_reason
 
+LIGHT = "light"
 DISTURBANCES = ("cut", "heal", "kill", "start", "stop", "restart")
 
 
@@ -39,23 +40,27 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _up(options: argparse.Namespace) -> None:
-    machines = [Machine(f"host{number}") for number in range(1, options.hosts + 1)]
-    machines += [Machine(f"light{number}", systemd=False) for number in range(1, options.light + 1)]
-    lab = Lab(machines, internet=options.internet)
+    lab = Lab(list(_machines(options.hosts)), internet=options.internet)
+    if options.label:
+        claims.end(options.label)
     lab.up()
-    lab.keep()
+    lab.keep(options.label)
     _show(lab)
 
 
-def _down(numbers: Sequence[int]) -> None:
-    for folder in list(claims.folders()):
-        if numbers and int(folder.name) not in numbers:
-            continue
-        if claim := claims.Claim.of(int(folder.name)):
-            claim.demolish()
-            claim.release()
-        else:
-            print(f"lab {folder.name} belongs to a process that runs; it ends with it")
+def _machines(words: Sequence[str]) -> Iterator[Machine]:
+    for word in words:
+        name, _, kind = word.partition(":")
+        if kind not in ("", LIGHT):
+            raise LabError(f"{word}: a host is NAME or NAME:{LIGHT}, and several are NUMBER or NUMBER:{LIGHT}")
+        names = [f"{kind or 'host'}{number}" for number in range(1, int(name) + 1)] if name.isdecimal() else [name]
+        yield from (Machine(each, systemd=not kind) for each in names)
+
+
+def _down(which: Sequence[str]) -> None:
+    for lab in which or [folder.name for folder in claims.folders()]:
+        if not claims.end(lab):
+            print(f"lab {lab} belongs to a process that runs; it ends with it")
 
 
 def _show(lab: Lab) -> None:
@@ -84,11 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.support.lab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="make hosts, which stay until `down`")
-    up.add_argument("hosts", type=int, nargs="?", default=3, help="hosts with systemd (3)")
-    up.add_argument("--light", type=int, default=0, help="and light ones, with sshd only")
+    up.add_argument("hosts", nargs="*", default=["3"], help=f"names or numbers; NAME:{LIGHT} has no systemd, sshd only")
+    up.add_argument("--label", help="a name for the lab, instead of what had it; its folder is found by it, too")
     up.add_argument("--internet", action="store_true", help="let them reach what this machine reaches")
     down = commands.add_parser("down", help="take labs away: all that no process holds")
-    down.add_argument("lab", type=int, nargs="*", help="or these only")
+    down.add_argument("lab", nargs="*", help="or these only, by number or label")
     commands.add_parser("status", help="the labs that are up, and how to reach their hosts")
     for name in DISTURBANCES:
         commands.add_parser(name, help=f"{name} one host").add_argument("host")

@@ -18,7 +18,7 @@ from tests.support.lab import cgroups, keys
 from tests.support.lab.command import PATH, LabError
 from tests.support.lab.network import Network
 
-__all__ = ["ANSIBLE", "KEPT", "STATE", "Claim", "folders", "watch"]
+__all__ = ["ANSIBLE", "STATE", "Claim", "end", "folders", "watch"]
 
 STATE = Path("/var/tmp/amoc-lab")
 NUMBERS = range(64)  # labs at a time
@@ -78,9 +78,12 @@ class Claim:
             return None
         return claim
 
-    def keep(self) -> None:
-        """Let the lab be there after this process, until somebody ends it."""
+    def keep(self, label: str | None = None) -> None:
+        """Let the lab be there after this process, until somebody ends it; STATE/`label` is its folder, too."""
         (self.folder / KEPT).touch()
+        if label:
+            (STATE / label).unlink(missing_ok=True)
+            (STATE / label).symlink_to(self.folder.name)
         self.release()
 
     def release(self) -> None:
@@ -108,12 +111,28 @@ class Claim:
         network.down()
         for name in names:
             cgroups.remove(name)
+        for entry in STATE.iterdir():
+            if entry.is_symlink() and entry.readlink() == Path(self.folder.name):
+                entry.unlink()
         shutil.rmtree(self.folder)
 
 
 def folders() -> Iterator[Path]:
     """The folders of all labs that are up."""
     return (folder for number in NUMBERS if (folder := STATE / str(number)).exists())
+
+
+def end(lab: str) -> bool:
+    """Take away a lab, given by its number or label, if it is there; False when its process holds it."""
+    folder = STATE / lab
+    if not folder.exists():
+        return True
+    claim = Claim.of(int(folder.resolve().name))
+    if claim is None:
+        return False
+    claim.demolish()
+    claim.release()
+    return True
 
 
 def watch(number: int) -> None:

@@ -34,7 +34,7 @@ def run(
     except subprocess.TimeoutExpired:
         raise LabError(f"{' '.join(command)[:200]}: no end within {timeout:g} s") from None
     if check and done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing")[-2000:]
+        said = (done.stdout[-1500:] + done.stderr[-1500:]).strip() or "it said nothing"
         raise LabError(f"{' '.join(command)[:200]}: exit code {done.returncode}: {said}")
     return done
 

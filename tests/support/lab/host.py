@@ -32,6 +32,7 @@ class Host:
         self.machine = machine
         self.name = machine.name
         self.address = network.address(index)
+        self.subnet = network.subnet
         self.folder = folder
         self._index = index
         self._network = network

@@ -86,11 +86,11 @@ class Lab:
             claim.demolish()
             claim.release()
 
-    def keep(self) -> None:
-        """Let it be up after this process."""
+    def keep(self, label: str | None = None) -> None:
+        """Let it be up after this process, findable by `label`."""
         if self._claim is not None:
             claim, self._claim = self._claim, None
-            claim.keep()
+            claim.keep(label)
 
     @property
     def environment(self) -> dict[str, str]:

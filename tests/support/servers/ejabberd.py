@@ -23,6 +23,8 @@ class Ejabberd(Server):
 
     def _start(self) -> ServerProcess:
         configuration = Template((HERE / "ejabberd.yml").read_text()).substitute(
+            address="127.0.0.1",
+            friends="127.0.0.0/8",
             port=self.port,
             tls_port=self.tls_port,
             http_port=self.http_port,
