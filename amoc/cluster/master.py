@@ -39,7 +39,7 @@ from amoc.control import (
     Welcome,
 )
 from amoc.errors import BadInput, Failed
-from amoc.metrics import Delta, Store
+from amoc.metrics import Store, unpack
 from amoc.scenario import Info, Source, inspect
 
 __all__ = ["Master"]
@@ -50,8 +50,6 @@ PING = 3.0
 # A node ends its own steps in time (node/state.py); these bounds only end the waiting if it does not.
 BEGIN = 200.0
 END = 60.0
-
-_decode_delta = msgspec.msgpack.Decoder(Delta).decode
 
 
 class Master:
@@ -406,10 +404,14 @@ class Master:
         node = self.state.nodes.get(beat.node)
         if node is None or node.incarnation != beat.incarnation:
             return Refused(f"node {beat.node} is not registered: say hello first", "unregistered")
+        try:
+            delta = unpack(beat.metrics)
+        except msgspec.DecodeError as error:
+            return Refused(f"the metrics of node {beat.node} cannot be read: {error}", "decode")
         if self.state.beat(beat, now):
             run = self.state.desired.run
             if run is not None and beat.run_id == run.id:
-                self.store.apply(beat.node, _decode_delta(beat.metrics) if beat.metrics else Delta(), now)
+                self.store.apply(beat.node, delta, now)
             for event in beat.events:
                 self.events.publish(event)
             if beat.error is not None and self.preparing is None and (failure := self.state.failure()) is not None:

@@ -1,7 +1,7 @@
 """The messages from a node to the master and back: registration, beats, snapshots, scenario sources.
 
 Pure: no I/O. Everything is msgpack by msgspec; a message that does not decode is refused by its receiver.
-Times are Unix seconds unless said otherwise. `metrics` is an encoded `amoc.metrics.Delta`, opaque here.
+Times are Unix seconds unless said otherwise. `metrics` is a packed `amoc.metrics.Delta`, opaque here.
 """
 
 from typing import Any

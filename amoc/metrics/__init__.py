@@ -18,6 +18,7 @@ Threads: every function and method here may be called from any thread; see `amoc
 from amoc.metrics.delta import Delta, merge
 from amoc.metrics.histogram import Distribution
 from amoc.metrics.kinds import Counter, Gauge, Histogram, MetricError, Spiral, Timer
+from amoc.metrics.packed import PackedDelta, PackedDistribution, pack, unpack
 from amoc.metrics.registry import (
     Registry,
     counter,
@@ -40,6 +41,8 @@ __all__ = [
     "Gauge",
     "Histogram",
     "MetricError",
+    "PackedDelta",
+    "PackedDistribution",
     "Registry",
     "Spiral",
     "Store",
@@ -50,9 +53,11 @@ __all__ = [
     "histogram",
     "increment",
     "merge",
+    "pack",
     "record",
     "set",
     "spiral",
     "timer",
+    "unpack",
     "use",
 ]

@@ -16,9 +16,13 @@ import struct
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from amoc.metrics.packed import PackedDistribution
 
 __all__ = ["LARGEST", "PERCENTILES", "RELATIVE_ERROR", "Distribution", "bucket_of", "middle_of"]
 
@@ -47,6 +51,15 @@ class Distribution(msgspec.Struct, array_like=True):
         """How many values were recorded."""
         return sum(self.buckets.values())
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was recorded."""
+        return not self.buckets
+
+    def items(self) -> Iterable[tuple[int, int]]:
+        """Buckets and their counts."""
+        return self.buckets.items()
+
     def fold(self, values: Sequence[float]) -> Sequence[object]:
         """Record every value; return those that were left out because they are not numbers >= 0."""
         if not values:
@@ -60,12 +73,12 @@ class Distribution(msgspec.Struct, array_like=True):
             usable, unusable = _sorted_out(values)
             self.fold(usable)
             return unusable
-        self._merge(Counter(halves), total, low, high)
+        self._merge(Counter(halves).items(), total, low, high)
         return ()
 
-    def add(self, other: "Distribution") -> None:
+    def add(self, other: "Distribution | PackedDistribution") -> None:
         """Merge the other in. Counts and extremes are exact, the sum to the last bit of a float."""
-        self._merge(other.buckets, other.sum, other.min, other.max)
+        self._merge(other.items(), other.sum, other.min, other.max)
 
     def points(self) -> dict[str, float]:
         """The reported figures: count mean min max median 95 99 999; all 0 when nothing was recorded."""
@@ -87,7 +100,7 @@ class Distribution(msgspec.Struct, array_like=True):
                 found[name] = min(max(middle_of(bucket), self.min), self.max)
         return found
 
-    def _merge(self, counts: dict[int, int], total: float, low: float, high: float) -> None:
+    def _merge(self, counts: Iterable[tuple[int, int]], total: float, low: float, high: float) -> None:
         self.sum += total
         if low < self.min:
             self.min = low
@@ -98,7 +111,7 @@ class Distribution(msgspec.Struct, array_like=True):
             self.buckets = dict(counts)
             return
         get = buckets.get
-        for bucket, count in counts.items():
+        for bucket, count in counts:
             buckets[bucket] = get(bucket, 0) + count
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from amoc.metrics.delta import Delta
 from amoc.metrics.histogram import Distribution
+from amoc.metrics.packed import PackedDelta, PackedDistribution
 
 __all__ = ["KEPT", "Store"]
 
@@ -44,7 +45,7 @@ class Store:
     def __repr__(self) -> str:
         return f"<Store of {len(self._kinds)} metrics>"
 
-    def apply(self, source: str, delta: Delta, now: float) -> None:
+    def apply(self, source: str, delta: Delta | PackedDelta, now: float) -> None:
         """Merge a delta of `source`, the name of a worker or node. Call it for an empty delta too.
 
         Should two sources use a name for different kinds, the kind that came first stays.
@@ -135,8 +136,8 @@ class Store:
             slots[second] = slots.get(second, 0) + amount
             _forget_before(slots, second - KEPT)
 
-    def _record(self, name: str, distribution: Distribution, second: int) -> None:
-        if not distribution.buckets:
+    def _record(self, name: str, distribution: Distribution | PackedDistribution, second: int) -> None:
+        if distribution.empty:
             return
         slots = self._recent[name]
         slot = slots.get(second)

@@ -6,12 +6,11 @@ sum is the node's, so that a worker that dies takes its share with it.
 
 import msgspec
 
-from amoc.metrics import Delta
+from amoc.metrics import Delta, pack
 
 __all__ = ["Gathered"]
 
 _decode = msgspec.msgpack.Decoder(Delta).decode
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Gathered:
@@ -38,11 +37,11 @@ class Gathered:
             self._moved = True
 
     def take(self) -> bytes:
-        """Everything since the last call, encoded; empty when nothing changed."""
+        """Everything since the last call, packed; empty when nothing changed."""
         delta, self._delta = self._delta, Delta()
         if self._moved:
             self._moved = False
             for gauges in self._gauges.values():
                 for name, value in gauges.items():
                     delta.gauges[name] = delta.gauges.get(name, 0.0) + value
-        return _encode(delta) if delta else b""
+        return pack(delta) if delta else b""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from amoc.metrics import Delta, Registry
+from amoc.metrics import Delta, Distribution, Registry, unpack
 from amoc.node.gather import Gathered
 
 
@@ -11,7 +11,9 @@ def counted(registry: Registry) -> bytes:
 
 
 def taken(gathered: Gathered) -> Delta:
-    return msgspec.msgpack.decode(gathered.take(), type=Delta)
+    packed = unpack(gathered.take())
+    histograms = {name: Distribution(dict(d.items()), d.sum, d.min, d.max) for name, d in packed.histograms.items()}
+    return Delta(packed.counters, packed.spirals, packed.gauges, histograms)
 
 
 def test_counters_and_histograms_add_up_and_are_sent_once() -> None:
