@@ -7,9 +7,16 @@ import argparse
 import os
 import platform
 
-from bench import arrival, memory, metrics, scaling, xmpp
+from bench import arrival, control, memory, metrics, scaling, xmpp
 
-BENCHMARKS = {"memory": memory, "arrival": arrival, "metrics": metrics, "scaling": scaling, "xmpp": xmpp}
+BENCHMARKS = {
+    "memory": memory,
+    "arrival": arrival,
+    "metrics": metrics,
+    "control": control,
+    "scaling": scaling,
+    "xmpp": xmpp,
+}
 
 
 def main() -> None:
