@@ -150,7 +150,9 @@ def _cluster(commands: Any) -> None:
         "start a master and slaves; those that run are left alone",
         "amoc cluster up --slaves 3 --workers 1",
     )
-    up.add_argument("--slaves", type=_value(values.count), default=3, metavar="N", help="how many slaves (3)")
+    up.add_argument(
+        "--slaves", type=_value(values.count), metavar="N", help="how many slaves (3, or as many as there were)"
+    )
     _node_options(up)
     down = _command(actions, "down", "cluster", "end the test, the master and the slaves", "amoc cluster down")
     _directory(down)

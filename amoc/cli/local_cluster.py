@@ -25,6 +25,7 @@ from amoc.errors import AmocError, BadInput, Failed
 
 __all__ = ["LocalCluster", "Member", "Plan"]
 
+SLAVES = 3
 MOST_SLAVES = 64  # on one machine; each is an interpreter of some 40 MB, and its workers
 PORTS = range(20_000, 32_000)  # below those that the kernel gives to outgoing connections
 AT_ONCE = 8
@@ -69,12 +70,12 @@ class LocalCluster:
         except msgspec.MsgspecError as error:
             raise Failed(f"{self._file} cannot be read ({error}): remove it, and everything else there") from None
 
-    def up(self, slaves: int, options: Sequence[str], tell: Tell) -> Plan:
-        """Start what does not run, the master first; its plan. Without options those of the last time hold.
+    def up(self, slaves: int | None, options: Sequence[str], tell: Tell) -> Plan:
+        """Start what does not run, the master first; its plan. What is not given is as it was the last time.
 
         Raises BadInput when it cannot be, Failed that names what did not start; the others run then.
         """
-        if slaves > MOST_SLAVES:
+        if slaves is not None and slaves > MOST_SLAVES:
             raise BadInput(f"{slaves} slaves on one machine are too many: at most {MOST_SLAVES}")
         self.node_dir.prepare()
         known = self.plan()
@@ -83,9 +84,10 @@ class LocalCluster:
                 f"a node that belongs to no cluster runs in {self.node_dir.path}: end it with `amoc stop`, "
                 "or choose another directory with --dir"
             )
-        plan = Plan(slaves, _free_ports(), list(options))
-        if known is not None:
-            plan = Plan(max(slaves, known.slaves), known.port, list(options) or known.options)
+        if known is None:
+            plan = Plan(slaves or SLAVES, _free_ports(), list(options))
+        else:
+            plan = Plan(max(slaves or 0, known.slaves), known.port, list(options) or known.options)
         self._file.write_bytes(msgspec.json.encode(plan))
         master, *others = self.members(plan)
         self._make_keys([master, *others])

@@ -20,11 +20,11 @@ PIECE = 1 << 16
 
 
 class BadWire:
-    """Listens on a free port of loopback and passes everything on to `target`, a port of loopback as well."""
+    """Listens on loopback, on a free port unless told which, and passes everything on to `target`, a port there too."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, port: int = 0) -> None:
         self.target = target
-        self.port = 0
+        self.port = port
         self.connections = 0
         self._to_server: Harm | None = None
         self._to_client: Harm | None = None
@@ -34,7 +34,7 @@ class BadWire:
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> "BadWire":
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
