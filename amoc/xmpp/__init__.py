@@ -13,7 +13,7 @@
 server for tests and first runs (imported only by who wants it).
 """
 
-from amoc.xmpp.accounts import jid_of, neighbours
+from amoc.xmpp.accounts import jid_of, neighbours, rooms_of
 from amoc.xmpp.client import Client
 from amoc.xmpp.connecting import connect
 from amoc.xmpp.core.element import Element
@@ -58,4 +58,5 @@ __all__ = [
     "jid_of",
     "neighbours",
     "reconnect",
+    "rooms_of",
 ]

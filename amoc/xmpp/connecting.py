@@ -19,6 +19,7 @@ from amoc.xmpp.core.login import Login
 from amoc.xmpp.errors import ConnectFailed, XmppError
 from amoc.xmpp.inbox import forget
 from amoc.xmpp.managed import ManagedClient
+from amoc.xmpp.patterns import fill
 from amoc.xmpp.settings import Options
 from amoc.xmpp.transport.binding import channel_bindings
 from amoc.xmpp.transport.connection import Connection
@@ -70,17 +71,19 @@ async def _connect(user_id: int, options: Options) -> Client:
 async def log_in(client: Client) -> None:
     """Log a client in that has no connection. Raises ConnectFailed, and leaves nothing open unless it returns."""
     options, user_id = client.options, client.user_id
-    if options.client_certificate:
-        options = replace(options, client_certificate=options.client_certificate.format(id=user_id))
+    account = options.own(user_id)
+    if options.client_certificate or account.domain != options.domain:
+        certificate = fill(options.client_certificate, user_id)
+        options = replace(options, domain=account.domain, client_certificate=certificate)
     waterfall = Waterfall()
     login = Login(
-        domain=options.domain,
-        username=options.account(user_id),
-        password=options.password.format(id=user_id),
-        resource=options.resource,
+        domain=account.domain,
+        username=account.username,
+        password=account.password,
+        resource=account.resource,
         tls=options.tls,
         sasl=options.sasl,
-        token=options.token.format(id=user_id),
+        token=fill(options.token, user_id),
         certificate=bool(options.client_certificate),
     )
     server = parse_address(options.server(user_id))
