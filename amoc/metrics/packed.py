@@ -6,6 +6,7 @@ A master with 1000 nodes takes in some 20,000 distributions a second. Read from 
 costs as much as merging it does; read from two arrays, next to nothing.
 """
 
+import math
 import sys
 from array import array
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 import msgspec
 
 from amoc.metrics.delta import Delta
-from amoc.metrics.histogram import Distribution
+from amoc.metrics.histogram import LARGEST, Distribution
 
 __all__ = ["PackedDelta", "PackedDistribution", "pack", "unpack"]
 
@@ -24,7 +25,7 @@ _SWAP = sys.byteorder == "big"  # what travels is little-endian
 class PackedDistribution(msgspec.Struct, frozen=True, array_like=True):
     """A `Distribution`: its buckets in two bytes each, and for each its count in one, four or eight bytes.
 
-    Raises ValueError when the two do not fit each other.
+    Raises ValueError when the two do not fit each other, or a figure is one that no histogram has.
     """
 
     keys: bytes
@@ -36,6 +37,8 @@ class PackedDistribution(msgspec.Struct, frozen=True, array_like=True):
     def __post_init__(self) -> None:
         if len(self.keys) % 2 or len(self.counts) not in [len(self.keys) // 2 * width for width in _CODES]:
             raise ValueError(f"{len(self.keys)} bytes of buckets do not fit {len(self.counts)} bytes of counts")
+        if not (0.0 <= self.sum < math.inf and 0.0 <= self.min <= LARGEST and 0.0 <= self.max <= LARGEST):
+            raise ValueError(f"sum {self.sum}, min {self.min}, max {self.max} are out of range")
 
     @classmethod
     def of(cls, distribution: Distribution) -> "PackedDistribution":

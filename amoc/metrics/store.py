@@ -5,6 +5,9 @@ Pure: `now` (seconds of a clock that does not go back) comes in with every call.
 Memory is bounded: per metric one total and at most a minute of one-second slots, whatever the number of
 sources; per gauge one level for each source that has not been forgotten.
 
+A master with 1000 nodes takes in a thousand deltas a second: they are added up as they come (`Tally`), and go
+into slots and totals once a second, or when somebody looks.
+
 Rates. Workers flush about once a second, so what came in during "the last 10 seconds" is sometimes 9 and
 sometimes 11 flushes. A rate therefore runs from one arrival to another: what came in after the last arrival
 of the first second, divided by the time from that arrival to the latest one.
@@ -14,7 +17,8 @@ from typing import Any
 
 from amoc.metrics.delta import Delta
 from amoc.metrics.histogram import Distribution
-from amoc.metrics.packed import PackedDelta, PackedDistribution
+from amoc.metrics.packed import PackedDelta
+from amoc.metrics.tally import Tally
 
 __all__ = ["KEPT", "Store"]
 
@@ -37,6 +41,10 @@ class Store:
         self._recent: dict[str, dict[int, Distribution]] = {}
         # the sum of all seconds but a histogram's latest: a delta is merged once, a second once more
         self._closed: dict[str, Distribution] = {}
+        # what came in during the second `_second` and is in none of the above yet
+        self._second = 0
+        self._counted: dict[str, dict[str, int]] = {"counter": {}, "spiral": {}}
+        self._tallies: dict[str, Tally] = {}
         # by second: when its last delta arrived
         self._arrivals: dict[int, float] = {}
         self._first: int | None = None
@@ -54,18 +62,29 @@ class Store:
             self._first = int(now)
         now = self._latest = max(now, self._latest)
         second = int(now)
+        if second != self._second:
+            self._settle()
+            self._second = second
         self._arrivals[second] = now
         _forget_before(self._arrivals, second - KEPT)
         for kind, amounts in (("counter", delta.counters), ("spiral", delta.spirals)):
+            counted = self._counted[kind]
             for name, amount in amounts.items():
-                if self._is(name, kind):
-                    self._count(name, amount, second)
+                if name in counted:
+                    counted[name] += amount
+                elif self._is(name, kind):
+                    counted[name] = amount
         for name, level in delta.gauges.items():
             if self._is(name, "gauge"):
                 self._gauges.setdefault(name, {})[source] = level
+        tallies = self._tallies
         for name, distribution in delta.histograms.items():
-            if self._is(name, "histogram"):
-                self._record(name, distribution, second)
+            tally = tallies.get(name)
+            if tally is None:
+                if not self._is(name, "histogram"):
+                    continue
+                tally = tallies[name] = Tally()
+            tally.add(distribution)
 
     def forget(self, source: str) -> None:
         """Drop the gauges of a source that is gone; what it counted stays."""
@@ -78,6 +97,7 @@ class Store:
         counter: value; spiral: one (last minute), count; gauge: value; histogram: count mean min max
         median 95 99 999.
         """
+        self._settle()
         found: dict[str, dict[str, Any]] = {}
         for name, kind in sorted(self._kinds.items()):
             if kind == "counter":
@@ -93,6 +113,7 @@ class Store:
 
     def rate(self, name: str, now: float, window: float = 10.0) -> float:
         """Per second over the last `window` seconds (1 … 60); 0 for what is not a counter or spiral."""
+        self._settle()
         amounts = self._amounts.get(name)
         if amounts is None or self._first is None:
             return 0.0
@@ -108,6 +129,7 @@ class Store:
 
     def recent(self, name: str, now: float, window: float = 10.0) -> dict[str, float]:
         """A histogram's figures over the last `window` seconds (1 … 60), all 0 for an unknown name."""
+        self._settle()
         oldest = int(now) - _bounded(window)
         total = Distribution()
         for second, distribution in self._recent.get(name, {}).items():
@@ -129,24 +151,32 @@ class Store:
             return True
         return known == kind
 
-    def _count(self, name: str, amount: int, second: int) -> None:
-        if amount:
-            self._totals[name] += amount
-            slots = self._amounts[name]
-            slots[second] = slots.get(second, 0) + amount
-            _forget_before(slots, second - KEPT)
+    def _settle(self) -> None:
+        """Put what came in into slots and totals."""
+        second = self._second
+        for counted in self._counted.values():
+            for name, amount in counted.items():
+                if amount:
+                    counted[name] = 0
+                    self._totals[name] += amount
+                    slots = self._amounts[name]
+                    slots[second] = slots.get(second, 0) + amount
+                    _forget_before(slots, second - KEPT)
+        for name, tally in self._tallies.items():
+            distribution = tally.take()
+            if distribution is not None and not distribution.empty:
+                self._record(name, distribution, second)
 
-    def _record(self, name: str, distribution: Distribution | PackedDistribution, second: int) -> None:
-        if distribution.empty:
-            return
+    def _record(self, name: str, distribution: Distribution, second: int) -> None:
         slots = self._recent[name]
         slot = slots.get(second)
         if slot is None:
             if slots:
                 self._closed[name].add(slots[next(reversed(slots))])
-            slot = slots[second] = Distribution()
+            slots[second] = distribution
             _forget_before(slots, second - KEPT)
-        slot.add(distribution)
+        else:
+            slot.add(distribution)
 
     def _whole(self, name: str) -> Distribution:
         """All that a histogram ever recorded."""
