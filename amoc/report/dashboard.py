@@ -81,12 +81,19 @@ class _Page:
 
 
 def _head(shown: View) -> Text:
-    return Text.assemble(
+    head = Text.assemble(
         (shown.scenario or "no test", "bold"),
         "  ",
         (shown.state, _STATES.get(shown.state, "bold yellow")),
-        f"  {duration(shown.elapsed)}  node {shown.node}",
+        f"  {duration(shown.elapsed)}  ",
     )
+    if shown.nodes.keys() <= {shown.node}:
+        return head.append(f"node {shown.node}")
+    head.append(f"{count(len(shown.nodes))} slaves")
+    for state in ("suspect", "lost"):
+        if names := [name for name, its in shown.nodes.items() if its == state]:
+            head.append(f"  {state}: {', '.join(names)}", _STATES["error"])
+    return head
 
 
 def _progress(shown: View, page: _Page) -> Text:

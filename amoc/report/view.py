@@ -51,6 +51,7 @@ class View:
     login_times: Mapping[str, float] | None
     counts: list[Count]
     times: list[tuple[str, Mapping[str, float]]]
+    nodes: Mapping[str, str]
     workers: list[tuple[str, Mapping[str, Any]]]
     errors: list[Mapping[str, Any]]
 
@@ -79,6 +80,7 @@ def view(status: Mapping[str, Any]) -> View:
         login_times=login_times if login_times and login_times["count"] else None,
         counts=_counts(metrics, status.get("rates", {})),
         times=_times(metrics),
+        nodes={clean(name): str(node.get("state", "")) for name, node in status.get("nodes", {}).items()},
         workers=_workers(status.get("nodes", {})),
         errors=sorted(status.get("errors", ()), key=lambda error: -error.get("count", 0)),
     )

@@ -1,6 +1,8 @@
 """The dashboard: fits the terminal whatever there is to show, and shows what is most interesting."""
 
 import io
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,11 @@ from tests.unit.report.status_sample import Run
 
 
 def frame(run: Run, width: int = 80, height: int = 24, state: str = "running") -> list[str]:
-    shown = view(run.status(state))
+    return drawn(run.status(state), width, height)
+
+
+def drawn(status: Mapping[str, Any], width: int = 120, height: int = 24) -> list[str]:
+    shown = view(status)
     history = {one.name: [float(n) for n in range(60)] for one in shown.counts}
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, color_system=None, width=width, height=height)
@@ -48,6 +54,16 @@ def test_a_usual_run_in_80x24() -> None:
     assert "message_ttd 30 2.50 2.50 2.50 2.50" in text
     assert "local[1] 100 45 3.4 1.2 81 MiB" in text
     assert "12 x ConnectionRefusedError in start: refused" in text
+
+
+def test_many_nodes_and_those_in_trouble() -> None:
+    status = Run().status() | {"node": "master"}
+    (figures,) = status["nodes"].values()
+    status["nodes"] = {f"slave{number}": figures | {"state": "up"} for number in range(1, 5)}
+    assert drawn(status)[0].endswith("1.0 s  4 slaves")
+    status["nodes"]["slave2"] = figures | {"state": "suspect"}
+    status["nodes"]["slave4"] = status["nodes"]["slave3"] = figures | {"state": "lost"}
+    assert drawn(status)[0].endswith("1.0 s  4 slaves  suspect: slave2  lost: slave3, slave4")
 
 
 @settings(deadline=None, max_examples=60)
