@@ -8,9 +8,13 @@ MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
 
 VENV := .venv
 BIN := $(VENV)/bin
+# What is in .venv: amoc and the scenarios' needs; what a deployment needs besides; what tests and checks need.
 INSTALLED := $(VENV)/.installed
+DEPLOYS := $(VENV)/.deploys
+TOOLS := $(VENV)/.tools
 # deleted when the versions are to be renewed
 CONSTRAINTS := $(wildcard constraints.txt)
+PIP_INSTALL = $(if $(CONSTRAINTS),PIP_CONSTRAINT=$(CONSTRAINTS)) $(BIN)/pip install --quiet --disable-pip-version-check
 PYTHON ?=
 ARGS ?=
 TARGETS ?=
@@ -23,7 +27,7 @@ help: ## this list
 	echo "make TARGET [ARGS='more arguments for the command behind it']"
 	awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## make .venv with amoc, its tools and the scenarios' needs (PYTHON=… chooses the Python)
+install: $(TOOLS) ## make .venv with amoc, its tools and the scenarios' needs (PYTHON=… chooses the Python)
 	echo "amoc is installed: make run, or $(BIN)/amoc --help"
 
 run: $(INSTALLED) ## a first load test, half a minute: 20 users on amoc's embedded XMPP server
@@ -36,44 +40,44 @@ cluster: $(INSTALLED) ## the same on a master and three slaves, all on this mach
 	$(BIN)/amoc run mongoose_simple_with_metrics --cluster --users 60 --repeat-num 0 --server embedded \
 	  --set settle=2 --set rounds=22 --set pause=1 --set linger=2 $(ARGS)
 
-test: $(INSTALLED) ## every test; real servers are installed when root on Debian, else skipped with the reason
+test: $(TOOLS) ## every test; real servers are installed when root on Debian, else skipped with the reason
 	$(BIN)/pytest -n auto tests/unit tests/test_*.py $(ARGS)
 	$(BIN)/pytest tests/integration $(ARGS)
 
-unit: $(INSTALLED) ## the tests that need no server, in less than a minute
+unit: $(TOOLS) ## the tests that need no server, in less than a minute
 	$(BIN)/pytest -n auto -m "not slow" tests/unit tests/test_*.py $(ARGS)
 
-lint: $(INSTALLED) ## style and mistakes, by ruff and ansible-lint
+lint: $(TOOLS) ## style and mistakes, by ruff and ansible-lint
 	$(BIN)/ruff check $(ARGS)
 	$(BIN)/ruff format --check
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/ansible-lint --offline -q
 
-types: $(INSTALLED) ## types, by mypy
+types: $(TOOLS) ## types, by mypy
 	$(BIN)/mypy $(ARGS)
 
-bench: $(INSTALLED) ## figures: memory, punctuality, cost of metrics (ARGS=-h shows which)
+bench: $(TOOLS) ## figures: memory, punctuality, cost of metrics (ARGS=-h shows which)
 	$(BIN)/python -m bench $(ARGS)
 
-docs: $(INSTALLED) ## check the documentation: links, completeness, and that what it shows works
+docs: $(TOOLS) ## check the documentation: links, completeness, and that what it shows works
 	shopt -s globstar
 	$(BIN)/pytest tests/**/test_*_docs.py $(ARGS)
 
-rel: $(INSTALLED) ## a release that needs no internet, _rel/amoc-VERSION.tar.gz (TARGETS='cp311-manylinux_2_36_x86_64 …')
+rel: $(DEPLOYS) ## a release that needs no internet, _rel/amoc-VERSION.tar.gz (TARGETS='cp311-manylinux_2_36_x86_64 …')
 	$(BIN)/python -m tools.release $(TARGETS:%=--target=%) $(ARGS)
 
-prepare: $(INSTALLED) ## make the machines in hosts ready: user, limits, kernel, key (ARGS=--ask-pass if need be)
+prepare: $(DEPLOYS) ## make the machines in hosts ready: user, limits, kernel, key (ARGS=--ask-pass if need be)
 	$(PLAYBOOK) ansible/amoc-prepare.yml $(ARGS)
 
-deploy: $(INSTALLED) ## build the release and bring it to master and slaves (ARGS='-e force=true' ends a running test)
+deploy: $(DEPLOYS) ## build the release and bring it to master and slaves (ARGS='-e force=true' ends a running test)
 	$(PLAYBOOK) ansible/amoc-deploy.yml $(ARGS)
 
-status: $(INSTALLED) ## a line for each node: version, state, unit, clock
+status: $(DEPLOYS) ## a line for each node: version, state, unit, clock
 	$(PLAYBOOK) ansible/amoc-status.yml $(ARGS)
 
-rollback: $(INSTALLED) ## go back to the version that was deployed before (ARGS='-e release=ID')
+rollback: $(DEPLOYS) ## go back to the version that was deployed before (ARGS='-e release=ID')
 	$(PLAYBOOK) ansible/amoc-rollback.yml $(ARGS)
 
-undeploy: $(INSTALLED) ## take amoc off the machines; results stay (ARGS='-e purge=true' removes them, too)
+undeploy: $(DEPLOYS) ## take amoc off the machines; results stay (ARGS='-e purge=true' removes them, too)
 	$(PLAYBOOK) ansible/amoc-undeploy.yml $(ARGS)
 
 clean: ## remove .venv, caches and build results; results of tests (.amoc) stay
@@ -104,6 +108,15 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS) scenarios/requirements.txt
 	fi
 	echo "installing amoc into $(VENV) with $$("$$python" --version)"
 	"$$python" -m venv $(VENV)
-	$(if $(CONSTRAINTS),PIP_CONSTRAINT=$(CONSTRAINTS)) $(BIN)/pip install --quiet --disable-pip-version-check \
-	  --editable '.[dev]' --requirement scenarios/requirements.txt
+	$(PIP_INSTALL) --editable . --requirement scenarios/requirements.txt
+	touch $@
+
+$(DEPLOYS): $(INSTALLED)
+	echo "installing what a deployment needs"
+	$(PIP_INSTALL) --editable '.[deploy]'
+	touch $@
+
+$(TOOLS): $(DEPLOYS)
+	echo "installing the tools of tests and checks"
+	$(PIP_INSTALL) --editable '.[dev]'
 	touch $@
