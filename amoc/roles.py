@@ -7,11 +7,12 @@ slave    an agent over ZeroMQ
 Workers are processes of their own under each agent.
 """
 
+import asyncio
 import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ __all__ = ["EXTRA_SETTINGS", "NodeOptions", "build_config", "local_node", "node"
 
 EXTRA_SETTINGS = ("amoc.xmpp.settings",)
 LOCAL = "local"  # the name of the one node in local mode
+MASTER_END = 10.0  # seconds that a master that ends waits for its slaves to end their users
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,10 @@ async def master_node(options: NodeOptions) -> AsyncIterator[Context]:
         try:
             yield Context("master", name, scenario_store(configuration), events, master.status, master, fleet)
         finally:
-            await master.close()
+            # Slaves that do not hear of the end stop their users when they have missed their master for long enough.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MASTER_END):
+                    await master.close()
     finally:
         bus.close()
 
