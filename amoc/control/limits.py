@@ -23,4 +23,4 @@ REQUEST_TIMEOUT = 3.0
 """Seconds that a node waits for a reply: as long as a slave may be silent before it is suspect."""
 
 TRIES = 3
-"""Requests in a row without an answer until a node makes new sockets: by then heartbeats have failed as well."""
+"""Requests in a row that a connection swallows until a node makes a new one: by then heartbeats have failed, too."""

@@ -19,12 +19,14 @@ _DENIED = 400  # ZAP's status for a key that is not listed
 class Line:
     """Keeps the socket that `make` returns connected to `address`, and drained by `step`.
 
-    `dead`: it will not connect again until `renew`. `trouble`: why there is no connection, for a person; empty
-    while there is one.
+    `lost` is called when a connection has ended. `dead`: it will not connect again until `renew`. `trouble`: why
+    there is no connection, for a person; empty while there is one.
     """
 
-    def __init__(self, make: Callable[[], Socket], address: str, step: Callable[[], None]) -> None:
-        self._make, self._step = make, step
+    def __init__(
+        self, make: Callable[[], Socket], address: str, step: Callable[[], None], lost: Callable[[], None] | None = None
+    ) -> None:
+        self._make, self._step, self._lost = make, step, lost
         self.address = address
         self._open()
 
@@ -60,6 +62,8 @@ class Line:
             case zmq.EVENT_DISCONNECTED:  # and it stays dead unless the next event is a retry
                 self.dead = True
                 self.trouble = self.trouble or f"the connection to {self.address} was lost"
+                if self._lost is not None:
+                    self._lost()
             case zmq.EVENT_CONNECT_RETRIED:
                 self.dead = False
             case zmq.EVENT_HANDSHAKE_FAILED_AUTH if value == _DENIED:

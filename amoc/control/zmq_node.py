@@ -75,7 +75,7 @@ class ZmqNodeBus:
             return socket
 
         self._commands = Line(subscriber, endpoint(host, pub_port), self._take_command)
-        self._requests = Line(requester, endpoint(host, rep_port), self._exchange)
+        self._requests = Line(requester, endpoint(host, rep_port), self._exchange, self._connection_lost)
 
     def __repr__(self) -> str:
         return f"<ZmqNodeBus to {self._requests.address}{': ' if self.trouble else ''}{self.trouble}>"
@@ -106,7 +106,8 @@ class ZmqNodeBus:
                 async with asyncio.timeout(self._timeout):
                     reply = await self._reply
             except TimeoutError as error:
-                self._failures += 1
+                if not self._requests.trouble:  # without a connection it is up to libzmq to make one
+                    self._failures += 1
                 raise TimeoutError(str(error) or self._silence()) from None
             finally:
                 self._reply = self._unsent = None
@@ -129,11 +130,16 @@ class ZmqNodeBus:
 
     def _mend(self) -> None:
         """Make those sockets anew that are of no use any more."""
-        for line in (self._commands, self._requests):
-            if line.dead or self._failures >= TRIES:
-                line.renew()
-                self._asked = self._asked and line is not self._requests
-        self._failures %= TRIES
+        if self._commands.dead:
+            self._commands.renew()
+        if self._requests.dead or self._failures >= TRIES:
+            self._requests.renew()
+            self._asked, self._failures = False, 0
+
+    def _connection_lost(self) -> None:
+        """What was asked will not be answered: the master answers on the connection that brought the question."""
+        if self._asked and self._reply is not None and not self._reply.done():
+            self._reply.set_exception(TimeoutError(self._requests.trouble))
 
     def _silence(self) -> str:
         reason = self._requests.trouble or "it is busy, or the network loses what is sent"

@@ -84,6 +84,20 @@ async def test_a_connection_that_is_cut_is_made_again(hub: Hub) -> None:
         node.close()
 
 
+async def test_a_request_fails_at_once_when_its_connection_is_lost(hub: Hub) -> None:
+    async with BadWire(hub.ports[1]) as wire:
+        node = hub.node("a", rep=wire.port, timeout=60)
+        await answered(node, beat("a", 1))
+        with wire.stalled():
+            request = asyncio.create_task(node.request(beat("a", 2)))
+            await asyncio.sleep(0)
+            await wire.cut()
+            with pytest.raises(TimeoutError, match="was lost"):
+                await asyncio.wait_for(request, 10)
+        await answered(node, beat("a", 3))
+        node.close()
+
+
 async def test_a_connection_that_swallows_everything_is_given_up(hub: Hub) -> None:
     async with BadWire(hub.ports[1]) as wire:
         node = hub.node("a", rep=wire.port, timeout=0.1)
