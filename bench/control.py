@@ -30,16 +30,17 @@ from amoc.control.keys import KeyPair
 from amoc.control.messages import encode
 from amoc.control.zmq_master import ZmqMasterBus
 from amoc.roles import EXTRA_SETTINGS, NodeOptions, build_config
-from amoc.scenario import Source, Store
+from amoc.scenario import Store
 from bench.local import SCENARIOS
 
 NODES = 1000
 PROCESSES = 2  # that simulate slaves
-FILL = 65  # seconds until the store holds its minute of history
+FILL = 150  # seconds until the store has its minute of history, and the allocator its fragments
 STEADY = 30
 ROUNDS = 7  # of few and many users
 FEW, MANY, FEW_NODES = 10, 10_000_000, 10
-SHARE_GOAL, DO_GOAL, RATIO_GOAL = 30.0, 3.0, 0.10
+SHARE_GOAL, DO_GOAL, RATIO_GOAL = 30.0, 3.0, 0.10  # percent of a core, seconds, part of the smaller
+GROWTH_GOAL = 2 << 20  # bytes a minute: what is bounded stands still but for the allocator's fragments
 REGISTERED = 120.0  # seconds until all slaves must be there
 
 
@@ -95,21 +96,22 @@ def measure(nodes: int, fill: float, steady: float) -> None:
 async def _many_slaves(nodes: int, fill: float, steady: float, cores: list[int]) -> None:
     async with _cluster(nodes, cores) as (cluster, pids):
         _line(f"{nodes} slaves come at once: all registered", *await _cost(lambda: _registered(cluster)))
-        _line("idle", *await _cost(lambda: asyncio.sleep(steady)), SHARE_GOAL)
+        _line("no test, a beat a second", *await _cost(lambda: asyncio.sleep(steady)), SHARE_GOAL)
         before = cluster.bus.published
-        took, cpu = await _cost(lambda: cluster.master.do(_source(), 1, nodes, {}))
-        _line("do, from the request to the last acknowledgement", took, cpu)
-        took, cpu = await _cost(lambda: cluster.master.add(nodes))
-        _line("add, acknowledged by all", took, cpu)
-        print(f"{'':50}{'as it must be' if took <= DO_GOAL else 'MISSED'}: goal {DO_GOAL:.0f} s")
+        _timed("do, from the request to the last acknowledgement", *await _cost(lambda: _do(cluster.master, nodes)))
+        _timed("add, acknowledged by all", *await _cost(lambda: cluster.master.add(nodes)))
         print(f"{'bytes of all these commands to each slave':50}{cluster.bus.published - before:10,}")
         await asyncio.sleep(fill)
         memory, slaves = _resident(), [_cpu_of(pid) for pid in pids]
         wall, cpu = await _cost(lambda: asyncio.sleep(steady))
-        _line(f"running, the goal is {SHARE_GOAL:.0f} %", wall, cpu, SHARE_GOAL)
+        _line("running, a beat a second", wall, cpu, SHARE_GOAL)
         busy = [(_cpu_of(pid) - was) / wall * 100 for pid, was in zip(pids, slaves, strict=True)]
         print(f"{'the simulated slaves beside it, percent of a core':50}{sum(busy):10.1f} %")
-        print(f"{'memory of the master, and what it grew by meanwhile':50}{memory / 2**20:10.1f} MiB {_grown(memory)}")
+        grown = (_resident() - memory) / wall * 60
+        verdict = "as it must be" if grown <= GROWTH_GOAL else "MISSED"
+        print(
+            f"{'memory of the master, and its growth':50}{memory / 2**20:10.1f} MiB {grown / 2**20:+.1f} MiB/min   {verdict}"
+        )
         cluster.restart()
         _line("another master on its ports: all registered again", *await _cost(lambda: _registered(cluster)))
         print(f"{'refused meanwhile':50}{dict(cluster.bus.refused)}")
@@ -122,7 +124,7 @@ async def _few_and_many_users(cores: list[int]) -> None:
         for round_ in range(2 * ROUNDS + 2):
             users = (FEW, MANY)[round_ % 2]
             before = cluster.bus.published
-            took, cpu = await _cost(lambda users=users: cluster.master.do(_source(), 1, users, {}))  # type: ignore[misc]
+            took, cpu = await _cost(lambda users=users: _do(cluster.master, users))  # type: ignore[misc]
             sent = cluster.bus.published - before + len(encode(cluster.master.state.desired))
             if round_ >= 2:  # the first of each warms up
                 figures[users].append((took, cpu, sent))
@@ -177,8 +179,8 @@ def _master(keys: KeyPair, slaves: dict[str, KeyPair], pub: int, rep: int) -> tu
     return Master("master", __version__, configuration, Events(), bus, EXTRA_SETTINGS), bus
 
 
-def _source() -> Source:
-    return Store([SCENARIOS]).source("idle")
+async def _do(master: Master, users: int) -> None:
+    await master.do(Store([SCENARIOS]).source("idle"), 1, users, {})
 
 
 async def _registered(cluster: Cluster) -> None:
@@ -197,16 +199,17 @@ async def _cost(work: Callable[[], Awaitable[Any]]) -> tuple[float, float]:
 
 def _line(what: str, wall: float, cpu: float, goal: float = 0.0) -> None:
     share = cpu / wall * 100
-    verdict = "" if not goal else "   as it must be" if share <= goal else "   MISSED"
+    verdict = f"   goal {goal:.0f} %: {'as it must be' if share <= goal else 'MISSED'}" if goal else ""
     print(f"{what:50}{wall:10.2f} s {cpu:8.2f} s CPU{share:7.1f} % of a core{verdict}", flush=True)
+
+
+def _timed(what: str, wall: float, cpu: float) -> None:
+    verdict = "as it must be" if wall <= DO_GOAL else "MISSED"
+    print(f"{what:50}{wall:10.2f} s {cpu:8.2f} s CPU   goal {DO_GOAL:.0f} s: {verdict}", flush=True)
 
 
 def _resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-
-
-def _grown(before: int) -> str:
-    return f"{(_resident() - before) / 2**20:+.1f} MiB"
 
 
 def _cpu_of(pid: int) -> float:

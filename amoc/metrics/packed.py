@@ -6,10 +6,10 @@ A master with 1000 nodes takes in some 20,000 distributions a second. Read from 
 costs as much as merging it does; read from two arrays, next to nothing.
 """
 
-import math
 import sys
 from array import array
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
 
@@ -18,27 +18,21 @@ from amoc.metrics.histogram import LARGEST, Distribution
 
 __all__ = ["PackedDelta", "PackedDistribution", "pack", "unpack"]
 
+_Sum = Annotated[float, msgspec.Meta(ge=0.0, le=sys.float_info.max)]
+_Figure = Annotated[float, msgspec.Meta(ge=0.0, le=LARGEST)]
+
 _CODES = {1: "B", 4: "I", 8: "Q"}  # bytes of a count, and how the array module calls such a number
 _SWAP = sys.byteorder == "big"  # what travels is little-endian
 
 
 class PackedDistribution(msgspec.Struct, frozen=True, array_like=True):
-    """A `Distribution`: its buckets in two bytes each, and for each its count in one, four or eight bytes.
-
-    Raises ValueError when the two do not fit each other, or a figure is one that no histogram has.
-    """
+    """A `Distribution`: its buckets in two bytes each, and for each its count in one, four or eight bytes."""
 
     keys: bytes
     counts: bytes
-    sum: float
-    min: float
-    max: float
-
-    def __post_init__(self) -> None:
-        if len(self.keys) % 2 or len(self.counts) not in [len(self.keys) // 2 * width for width in _CODES]:
-            raise ValueError(f"{len(self.keys)} bytes of buckets do not fit {len(self.counts)} bytes of counts")
-        if not (0.0 <= self.sum < math.inf and 0.0 <= self.min <= LARGEST and 0.0 <= self.max <= LARGEST):
-            raise ValueError(f"sum {self.sum}, min {self.min}, max {self.max} are out of range")
+    sum: _Sum
+    min: _Figure
+    max: _Figure
 
     @classmethod
     def of(cls, distribution: Distribution) -> "PackedDistribution":
@@ -90,4 +84,11 @@ def pack(delta: Delta) -> bytes:
 
 def unpack(data: bytes) -> PackedDelta:
     """What `pack` encoded; empty for no bytes. Raises msgspec.DecodeError for anything else."""
-    return _decode(data) if data else PackedDelta()
+    if not data:
+        return PackedDelta()
+    delta = _decode(data)
+    for name, packed in delta.histograms.items():
+        buckets, counts = len(packed.keys), len(packed.counts)
+        if buckets != 2 * counts and (buckets % 2 or counts not in (2 * buckets, 4 * buckets)):
+            raise msgspec.ValidationError(f"{buckets} bytes of buckets, {counts} bytes of counts - at `$.{name}`")
+    return delta
