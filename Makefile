@@ -21,7 +21,7 @@ TARGETS ?=
 # Named, so that it counts also where the directory may be written by others; on PATH for its own helpers.
 PLAYBOOK = PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_CONFIG=$(CURDIR)/ansible.cfg $(BIN)/ansible-playbook
 
-.PHONY: help install run cluster test unit lint types bench docs rel prepare deploy status rollback undeploy clean
+.PHONY: help install run cluster test unit lint types bench fuzz docs rel prepare deploy status rollback undeploy clean
 
 help: ## this list
 	echo "make TARGET [ARGS='more arguments for the command behind it']"
@@ -57,6 +57,9 @@ types: $(TOOLS) ## types, by mypy
 
 bench: $(TOOLS) ## figures: memory, punctuality, cost of metrics (ARGS=-h shows which)
 	$(BIN)/python -m bench $(ARGS)
+
+fuzz: $(TOOLS) ## ten minutes of made and broken streams against the XMPP parser (ARGS='--minutes 1')
+	$(BIN)/python -m tests.fuzz.parser $(ARGS)
 
 docs: $(TOOLS) ## check the documentation: links, completeness, and that what it shows works
 	shopt -s globstar

@@ -17,6 +17,7 @@ Thing = tuple[Any, ...]
 
 POLICY: Thing = ("bad", "policy-violation")
 MAX_DEPTH = 100
+SEPARATOR = "\x01"  # XML cannot hold it
 WHITE = frozenset(" \t\r\n")  # XML 1.0, 2.3
 XML_NS = "http://www.w3.org/XML/1998/namespace"
 
@@ -71,7 +72,7 @@ class _Reader:
         self._prefixes: list[tuple[str, str]] = []
         self._rooted = False
         self._begin = self._mark = 0  # of the stanza, and of the last place that a parser may count from
-        self._parser = parser = expat.ParserCreate("utf-8", "\n")
+        self._parser = parser = expat.ParserCreate("utf-8", SEPARATOR)
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._data
@@ -159,7 +160,7 @@ class _Reader:
 
 def _split(name: str) -> tuple[str, str]:
     """("name", "namespace")"""
-    namespace, _, local = name.rpartition("\n")
+    namespace, _, local = name.rpartition(SEPARATOR)
     return local, namespace
 
 

@@ -17,7 +17,7 @@ from amoc.xmpp.core import namespaces as ns
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.header import USUAL, usual_header
 from amoc.xmpp.core.shared import Shared
-from amoc.xmpp.core.tokenizer import BadXml, Event, StreamEnd, StreamHeader, Tokenizer
+from amoc.xmpp.core.tokenizer import WHITE, BadXml, Event, StreamEnd, StreamHeader, Tokenizer
 
 __all__ = ["MAX_STANZA_SIZE", "BadXml", "Event", "StreamEnd", "StreamHeader", "StreamParser", "parse_elements"]
 
@@ -25,6 +25,7 @@ __all__ = ["MAX_STANZA_SIZE", "BadXml", "Event", "StreamEnd", "StreamHeader", "S
 MAX_STANZA_SIZE: Final = 262_144
 
 _HEADER: Final = f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}'>".encode()
+_WHITE: Final = WHITE.encode()
 _FOOTER: Final = b"</stream:stream>"
 
 
@@ -45,7 +46,7 @@ def parse_elements(data: bytes, limit: int) -> Sequence[Event]:
 
     Anything that is not just elements and white space ends the list with a `BadXml`.
     """
-    if not data or data.isspace():
+    if not data.strip(_WHITE):
         return []
     if len(data) <= limit:
         stanzas = _shared.feed(data)
@@ -54,8 +55,9 @@ def parse_elements(data: bytes, limit: int) -> Sequence[Event]:
         _shared.renew()
     own = _inside(limit)
     events = own.feed(data)
+    whole = own.between(data)
     own.close()
-    if events and isinstance(events[-1], BadXml):
+    if whole or (events and isinstance(events[-1], BadXml)):
         return events
     return [*(event for event in events if isinstance(event, Element)), BadXml("not-well-formed", "a tag is missing")]
 
@@ -82,13 +84,13 @@ class StreamParser:
                 if stanzas is not None:
                     return stanzas
                 _shared.renew()
-            elif data.isspace():  # keep-alive
+            elif not data.strip(_WHITE):  # keep-alive
                 return []
             own = self._own = _inside(self._limit)
         events = own.feed(data)
         for event in events:
             if type(event) is StreamHeader:
-                self._usual = event.prefixes == USUAL
+                self._usual = (event.name, event.ns, event.prefixes) == ("stream", ns.STREAM, USUAL)
         if self._usual and own.between(data):
             own.close()
             self._own = None

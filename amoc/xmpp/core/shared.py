@@ -90,10 +90,15 @@ def _open(header: bytes) -> Feed:
     def unusual(*_: object) -> None:
         raise _Unusual
 
+    def section() -> None:
+        if len(stack) == 1:
+            raise _Unusual
+
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     parser.CharacterDataHandler = text.append
     parser.StartDoctypeDeclHandler = unusual
+    parser.StartCdataSectionHandler = section
     parser.CommentHandler = unusual
     parser.ProcessingInstructionHandler = unusual
 

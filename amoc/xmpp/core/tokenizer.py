@@ -12,12 +12,14 @@ from xml.parsers import expat
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.prompt import make_prompt
 
-__all__ = ["MAX_DEPTH", "BadXml", "Event", "StreamEnd", "StreamHeader", "Tokenizer", "too_many_names"]
+__all__ = ["MAX_DEPTH", "WHITE", "BadXml", "Event", "StreamEnd", "StreamHeader", "Tokenizer", "too_many_names"]
 
 # Elements inside one another. The deepest known protocol (archived pubsub items in forwards) needs about 12.
 MAX_DEPTH: Final = 100
 # Distinct names kept for sharing; a peer that invents names must not fill the process's memory.
 MAX_NAMES: Final = 10_000
+# XML 1.0, 2.3. What Python takes for space is much more.
+WHITE: Final = " \t\r\n"
 
 _XML_NS = "http://www.w3.org/XML/1998/namespace "
 
@@ -86,6 +88,7 @@ class Tokenizer:
         parser.StartNamespaceDeclHandler = self._prefix
         parser.XmlDeclHandler = self._declaration
         parser.StartDoctypeDeclHandler = self._doctype
+        parser.StartCdataSectionHandler = self._section
         parser.CommentHandler = self._comment
         parser.ProcessingInstructionHandler = self._instruction
         self._expat = parser
@@ -182,7 +185,7 @@ class Tokenizer:
     def _characters(self, text: str) -> None:
         if self._stack:
             self._text.append(text)
-        elif text.isspace():  # keep-alive between stanzas
+        elif not text.strip(WHITE):  # keep-alive between stanzas
             self._boundary = self._expat.CurrentByteIndex
         else:
             raise _Refused("bad-format", f"text between stanzas: {text[:20]!r}")
@@ -194,8 +197,8 @@ class Tokenizer:
         self._events.append(StreamHeader(name, ns, attrs, self._prefixes))
         self._prefixes = {}
 
-    def _prefix(self, prefix: str | None, uri: str) -> None:
-        self._prefixes[prefix or ""] = uri
+    def _prefix(self, prefix: str | None, uri: str | None) -> None:
+        self._prefixes[prefix or ""] = uri or ""
 
     def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.lower() != "utf-8":
@@ -203,6 +206,10 @@ class Tokenizer:
 
     def _doctype(self, *_: object) -> NoReturn:
         raise _Refused("restricted-xml", "a document type declaration")
+
+    def _section(self) -> None:
+        if not self._stack:  # not even an empty one is white space, and a read could end inside of it
+            raise _Refused("bad-format", "a CDATA section between stanzas")
 
     def _comment(self, _: str) -> NoReturn:
         raise _Refused("restricted-xml", "a comment")

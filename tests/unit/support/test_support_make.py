@@ -17,6 +17,7 @@ TARGETS = [
     "lint",
     "types",
     "bench",
+    "fuzz",
     "docs",
     "rel",
     "prepare",

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amoc.xmpp.core.element import Element
-from amoc.xmpp.core.parser import BadXml, Event, StreamEnd, StreamHeader, StreamParser
+from amoc.xmpp.core.parser import BadXml, Event, StreamEnd, StreamHeader, StreamParser, parse_elements
 from amoc.xmpp.core.tokenizer import MAX_DEPTH, Tokenizer
 from tests.unit.xmpp.reference import stanzas_of
 from tests.unit.xmpp.samples import OPEN, STANZAS, STREAM
@@ -111,6 +111,12 @@ def test_any_bytes_end_in_at_most_one_complaint(noise: bytes, at: int) -> None:
         ("</stream:other>", "not-well-formed"),
         ("<?xml version='1.0'?>", "not-well-formed"),
         ("hello", "bad-format"),
+        ("\xa0", "bad-format"),
+        ("<presence/>\u2028", "bad-format"),
+        ("<![CDATA[]]>", "bad-format"),
+        ("<presence/><![CDATA[ ]]>", "bad-format"),
+        ("\x0b", "not-well-formed"),
+        ("<presence/>\x0c", "not-well-formed"),
         ("<!-- comment -->", "restricted-xml"),
         ("<a><!-- comment --></a>", "restricted-xml"),
         ("<?php exit?>", "restricted-xml"),
@@ -280,6 +286,44 @@ def test_a_bad_peer_hurts_only_itself(bad: str) -> None:
         assert isinstance(events[-1], BadXml | StreamEnd)
         assert parser.feed(b"<presence/>") == []
         assert other.feed(b"<presence/>") == [Element("{jabber:client}presence")]
+
+
+def test_only_white_space_of_xml_keeps_alive() -> None:
+    assert opened().feed(b" \t\r\n") == []
+    for bad in (b"\x0b", b"\x0c", "\x85".encode(), "\xa0".encode()):
+        (event,) = opened().feed(bad)
+        assert isinstance(event, BadXml)
+
+
+def test_what_is_in_a_cdata_section_is_no_stanza() -> None:
+    fresh = StreamParser()
+    fresh.feed(OPEN.encode()[:-1])
+    for parser, head in ((fresh, b">"), (opened(), b"")):
+        events = [*parser.feed(head + b"<presence/><![CDATA[ "), *parser.feed(b"<presence/>")]
+        assert isinstance(events[-1], BadXml)
+
+
+@pytest.mark.parametrize("root", ["m", "stream:features"])
+def test_a_root_that_is_no_stream_is_closed_by_its_own_tag(root: str) -> None:
+    parser = StreamParser()
+    head = f"<{root} xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+    assert len(parser.feed(f"{head}<presence/>".encode())) == 2
+    (event,) = parser.feed(b"</stream:stream>")
+    assert isinstance(event, BadXml)
+
+
+def test_a_header_without_a_namespace() -> None:
+    (header,) = StreamParser().feed(b"<stream xmlns=''>")
+    assert header == StreamHeader("stream", "", {}, {"": ""})
+
+
+@pytest.mark.parametrize("text", ["{}", " {}", "{}\n", "\n {}\t\n{} "])
+def test_whole_elements_with_white_space_around(text: str) -> None:
+    presence = Element("{jabber:client}presence")
+    data = text.replace("{}", "<presence/>").encode()
+    assert parse_elements(data, 1000) == [presence] * text.count("{}")
+    for bad in (b"x", b"<![CDATA[]]>", b"<a>", b"</stream:stream>"):
+        assert isinstance(parse_elements(data + bad, 1000)[-1], BadXml)
 
 
 def test_each_connection_has_its_own_limit() -> None:
