@@ -108,10 +108,8 @@ async def _many_slaves(nodes: int, fill: float, steady: float, cores: list[int])
         busy = [(_cpu_of(pid) - was) / wall * 100 for pid, was in zip(pids, slaves, strict=True)]
         print(f"{'the simulated slaves beside it, percent of a core':50}{sum(busy):10.1f} %")
         grown = (_resident() - memory) / wall * 60
-        verdict = "as it must be" if grown <= GROWTH_GOAL else "MISSED"
-        print(
-            f"{'memory of the master, and its growth':50}{memory / 2**20:10.1f} MiB {grown / 2**20:+.1f} MiB/min   {verdict}"
-        )
+        growth = f"{grown / 2**20:+.1f} MiB a minute: {'as it must be' if grown <= GROWTH_GOAL else 'MISSED'}"
+        print(f"{'memory of the master':50}{memory / 2**20:10.1f} MiB, {growth}")
         cluster.restart()
         _line("another master on its ports: all registered again", *await _cost(lambda: _registered(cluster)))
         print(f"{'refused meanwhile':50}{dict(cluster.bus.refused)}")
