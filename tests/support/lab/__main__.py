@@ -27,8 +27,8 @@ def main(arguments: Sequence[str]) -> int:
         elif options.command == "down":
             _down(options.lab)
         elif options.command == "status":
-            for folder in claims.folders():
-                _show(Lab.load(folder))
+            for lab in Lab.all():
+                _show(lab)
         elif options.command == "watch":
             claims.watch(options.number)
         else:
@@ -73,13 +73,7 @@ def _show(lab: Lab) -> None:
 def _host(name: str) -> Host:
     """The host of that name, or `LAB/NAME` when several labs have one."""
     number, _, wanted = name.rpartition("/")
-    found = [
-        host
-        for lab in map(Lab.load, claims.folders())
-        if number in ("", lab.folder.name)
-        for host in lab.hosts
-        if host.name == wanted
-    ]
+    found = [host for lab in Lab.all() if number in ("", lab.folder.name) for host in lab.hosts if host.name == wanted]
     if len(found) != 1:
         raise LabError(f"{len(found)} hosts are called {name}; `status` shows all, LAB/HOST is one")
     return found[0]

@@ -18,12 +18,12 @@ from tests.support.lab import cgroups, keys
 from tests.support.lab.command import PATH, LabError
 from tests.support.lab.network import Network
 
-__all__ = ["ANSIBLE", "STATE", "Claim", "end", "folders", "watch"]
+__all__ = ["CONNECTIONS", "STATE", "Claim", "end", "folders", "watch"]
 
 STATE = Path("/var/tmp/amoc-lab")
 NUMBERS = range(64)  # labs at a time
 KEPT = "kept"
-ANSIBLE = "ansible"  # its home, in the lab's folder
+CONNECTIONS = "cp"  # the folder for the sockets of ssh's shared connections, in the lab's
 ROOT = Path(__file__).parents[3]
 
 
@@ -46,6 +46,7 @@ class Claim:
         if free is None:
             raise LabError(f"{len(NUMBERS)} labs are up; `python -m tests.support.lab down` ends those that are kept")
         free.folder.mkdir()
+        (free.folder / CONNECTIONS).mkdir()
         free._watcher = subprocess.Popen(
             [sys.executable, "-m", "tests.support.lab", "watch", str(free.number)],
             env={"PATH": PATH},
@@ -104,7 +105,7 @@ class Claim:
         if not self.folder.exists():
             return
         network = Network(self.number)
-        keys.close_connections(self.folder / ANSIBLE / "cp")
+        keys.close_connections(self.folder / CONNECTIONS)
         names = {group.name for root in cgroups.groups("") for group in root.glob(f"{network.name}-*")}
         for name in names:
             cgroups.kill(name)

@@ -50,10 +50,12 @@ class Host:
     @property
     def ansible(self) -> dict[str, str]:
         """Its variables in an inventory."""
+        lab = self.folder.parents[1]
         return {
             "ansible_host": self.address,
             "ansible_user": keys.USER,
-            "ansible_ssh_common_args": f"-F {self.folder.parents[1] / keys.CONFIG}",
+            "ansible_ssh_private_key_file": str(lab / keys.KEY),
+            "ansible_ssh_common_args": f"-F {lab / keys.CONFIG}",
         }
 
     def ssh(

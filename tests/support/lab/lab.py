@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.support.lab import base, keys
-from tests.support.lab.claims import ANSIBLE, Claim
+from tests.support.lab.claims import CONNECTIONS, Claim, folders
 from tests.support.lab.command import LabError
 from tests.support.lab.host import Host
 from tests.support.lab.machine import Machine
@@ -41,9 +41,14 @@ class Lab:
     def load(cls, folder: Path) -> "Lab":
         """A lab that is up, whoever holds it: to look at and to disturb, not to end."""
         record = json.loads((folder / RECORD).read_text())
-        lab = cls([Machine(name, systemd) for name, systemd, _ in record["hosts"]], internet=record["internet"])
-        lab._settle(folder, [[Path(part) for part in lower] for *_, lower in record["hosts"]])
+        lab = cls([Machine(host["name"], host["systemd"]) for host in record["hosts"]], internet=record["internet"])
+        lab._settle(folder, [[Path(part) for part in host["lower"]] for host in record["hosts"]])
         return lab
+
+    @classmethod
+    def all(cls) -> list["Lab"]:
+        """The labs that are up."""
+        return [cls.load(folder) for folder in folders() if (folder / RECORD).exists()]
 
     def __enter__(self) -> Self:
         self.up()
@@ -95,11 +100,22 @@ class Lab:
     @property
     def environment(self) -> dict[str, str]:
         """What ansible needs to be told so that nothing of it outlives the lab: connections and temporary files."""
-        return {"ANSIBLE_HOME": str(self.folder / ANSIBLE)}
+        return {
+            "ANSIBLE_HOME": str(self.folder / "ansible"),
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / CONNECTIONS),
+        }
 
     def _record(self) -> None:
-        hosts = [(host.name, host.machine.systemd, list(map(str, host.lower))) for host in self.hosts]
-        (self.folder / RECORD).write_text(json.dumps({"internet": self._internet, "hosts": hosts}))
+        hosts = [
+            {
+                "name": host.name,
+                "address": host.address,
+                "systemd": host.machine.systemd,
+                "lower": list(map(str, host.lower)),
+            }
+            for host in self.hosts
+        ]
+        (self.folder / RECORD).write_text(json.dumps({"internet": self._internet, "hosts": hosts}, indent=1))
 
     def _settle(self, folder: Path, lowers: Sequence[Sequence[Path]]) -> None:
         self.folder = folder

@@ -1,7 +1,7 @@
 """How a host boots: systemd-nspawn on an overlay of the base system, in the host's network and control group.
 
 The overlay is mounted in a mount namespace that only this host's processes have: it is gone when they are. With
-systemd the host boots as a machine does; a light one has sshd as its only service, below nspawn's small init.
+systemd the host boots as a machine does; a light one has sshd as its only service.
 """
 
 import os
@@ -19,8 +19,21 @@ __all__ = ["Machine", "boot", "first_process", "power_off"]
 
 OFF_SECONDS = 30.0
 NETWORK_SETTINGS = {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}  # a host's own sysctls; all others are the machine's
-POWER_OFF = signal.SIGRTMIN + 4  # to systemd and to nspawn's init alike
-REBOOT = 133  # nspawn's exit code when the host wants to start again
+POWER_OFF = signal.SIGRTMIN + 4  # to systemd, and to a light host's first process
+# Its own session and mounts: a host is not a child of who happens to start it.
+ALONE = ["setsid", "--fork", "unshare", "--mount", "--propagation", "private"]
+NSPAWN = [
+    *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--console=pipe", "--link-journal=no"),
+    *("--resolv-conf=off", "--timezone=off", "--capability=CAP_NET_ADMIN"),
+]
+# The first process of a light host. As one that was executed it has the variable `container`, by which it can be seen
+# that the host is a container; it takes in whoever loses his parent, as a first process must.
+LIGHT = f"""
+trap 'kill -TERM -1; exit' {int(POWER_OFF)}
+mkdir -p /run/sshd
+/usr/sbin/sshd -D -e &
+wait $!
+"""
 # $1: the host's folder, $2: the lower folders, $3: the host's control groups, then nspawn's command.
 START = """
 for group in $3; do
@@ -34,7 +47,7 @@ shift 3
 while :; do
   code=0
   "$@" || code=$?
-  [ $code = 133 ] || exit $code
+  [ $code = 133 ] || exit $code  # of nspawn, when the host wants to start again
 done
 """
 
@@ -52,41 +65,14 @@ def boot(machine: Machine, folder: Path, lower: Sequence[Path], group: str, name
     """Switch the host on; it is on its way up when this returns. What it says goes to `folder`/console.log."""
     for part in ("upper", "work", "root"):
         (folder / part).mkdir(exist_ok=True)
-    start = (
-        ["--boot"]
-        if machine.systemd
-        else ["--as-pid2", "/bin/sh", "-c", "mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e"]
-    )
-    nspawn = [
-        *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--console=pipe", "--link-journal=no"),
-        *(
-            "--capability=CAP_NET_ADMIN",
-            "--resolv-conf=off",
-            "--timezone=off",
-            f"--machine={group}",
-            f"--hostname={machine.name}",
-        ),
-        *(f"--network-namespace-path=/run/netns/{namespace}", f"--directory={folder / 'root'}", *start),
-    ]
+    root = ["--boot"] if machine.systemd else ["/bin/sh", "-c", LIGHT]
+    names = [f"--machine={group}", f"--hostname={machine.name}", f"--network-namespace-path=/run/netns/{namespace}"]
+    nspawn = [*NSPAWN, *names, f"--directory={folder / 'root'}", *root]
     groups = " ".join(map(str, cgroups.groups(group)))
-    lowers = ":".join(map(str, lower))
-    command = [
-        "unshare",
-        "--mount",
-        "--propagation",
-        "private",
-        "sh",
-        "-euc",
-        START,
-        "host",
-        str(folder),
-        lowers,
-        groups,
-    ]
+    arguments = [str(folder), ":".join(map(str, lower)), groups, *nspawn]
     with (folder / "console.log").open("ab") as log:
-        # Its own session and nothing of our environment: a host is not a child of who happens to start it.
         starter = subprocess.Popen(
-            ["setsid", "--fork", *command, *nspawn],
+            [*ALONE, "sh", "-euc", START, "host", *arguments],
             env={"PATH": PATH, **NETWORK_SETTINGS},
             cwd="/",
             stdin=subprocess.DEVNULL,

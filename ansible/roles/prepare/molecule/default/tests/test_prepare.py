@@ -74,5 +74,5 @@ def test_what_is_written_for_the_next_boot_is_everything(host: Host) -> None:
     assert lines == TUNED | {"net.ipv4.tcp_slow_start_after_idle": "0"}
 
 
-def test_tcp_mem_and_selinux_are_left_alone(host: Host) -> None:
+def test_tcp_mem_is_left_alone(host: Host) -> None:
     assert host.run("grep -rs tcp_mem /etc/sysctl.d /etc/sysctl.conf").rc != 0
