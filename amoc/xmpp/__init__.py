@@ -34,6 +34,7 @@ from amoc.xmpp.errors import (
     XmppTimeout,
 )
 from amoc.xmpp.reconnecting import reconnect
+from amoc.xmpp.registering import register
 from amoc.xmpp.settings import SETTINGS
 
 __all__ = [
@@ -58,5 +59,6 @@ __all__ = [
     "jid_of",
     "neighbours",
     "reconnect",
+    "register",
     "rooms_of",
 ]

@@ -456,6 +456,7 @@ class Client:
     def on_ended(self, error: XmppError | None) -> None:
         """The server's stream is over."""
         self._over(error or Disconnected("the server closed the stream"))
+        self._tell("lost")  # who waits for the server's goodbye has it, whatever becomes of the connection
 
     def on_lost(self, error: Exception | None) -> None:
         """The connection is gone."""

@@ -6,16 +6,16 @@ cancelled is none of these.
 """
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from amoc import metrics
 from amoc.xmpp.client import Client
 from amoc.xmpp.core.address import ServerAddress, parse_address
-from amoc.xmpp.core.login import Login
+from amoc.xmpp.core.login import ClientStream, Login
 from amoc.xmpp.errors import ConnectFailed, XmppError
 from amoc.xmpp.inbox import forget
 from amoc.xmpp.managed import ManagedClient
@@ -27,7 +27,9 @@ from amoc.xmpp.transport.dial import resolve
 from amoc.xmpp.transports import dialer, make_connection, start_tls
 from amoc.xmpp.waterfall import Waterfall, count_failure
 
-__all__ = ["Connecting", "connect", "log_in"]
+__all__ = ["Connecting", "connect", "log_in", "negotiate"]
+
+S = TypeVar("S", bound=ClientStream)
 
 
 def connect(user_id: int, **overrides: Any) -> "Connecting":
@@ -70,12 +72,26 @@ async def _connect(user_id: int, options: Options) -> Client:
 
 async def log_in(client: Client) -> None:
     """Log a client in that has no connection. Raises ConnectFailed, and leaves nothing open unless it returns."""
+    waterfall = Waterfall()
+    try:
+        await negotiate(client, ClientStream, waterfall.ended)
+    except ConnectFailed as error:
+        count_failure(error)
+        raise
+    waterfall.record()
+    metrics.increment("amoc.counters.connections")
+
+
+async def negotiate(client: Client, kind: type[S], notice: Callable[[str], None] | None = None) -> S:
+    """Connect a client that has no connection, and go through the negotiation of a stream of this kind.
+
+    `notice` is told each step that ends. Raises ConnectFailed, and leaves nothing open unless it returns.
+    """
     options, user_id = client.options, client.user_id
     account = options.own(user_id)
     if options.client_certificate or account.domain != options.domain:
         certificate = fill(options.client_certificate, user_id)
         options = replace(options, domain=account.domain, client_certificate=certificate)
-    waterfall = Waterfall()
     login = Login(
         domain=account.domain,
         username=account.username,
@@ -88,17 +104,15 @@ async def log_in(client: Client) -> None:
     )
     server = parse_address(options.server(user_id))
     try:
-        connection = make_connection(client, server, login)
-        connection.stream.notice = waterfall.ended
-        connection.stream.bindings = partial(_bindings, connection)
+        connection, stream = make_connection(client, server, login, kind)
+        stream.notice = notice
+        stream.bindings = partial(_bindings, connection)
         client.attach(connection)
-        await _log_in(client, connection, server, options)
+        await _establish(client, connection, server, options)
     except ConnectFailed as error:
         error.who = client.who
-        count_failure(error)
         raise
-    waterfall.record()
-    metrics.increment("amoc.counters.connections")
+    return stream
 
 
 def _bindings(connection: Connection) -> dict[str, bytes]:
@@ -106,7 +120,7 @@ def _bindings(connection: Connection) -> dict[str, bytes]:
     return channel_bindings(transport.get_extra_info("ssl_object") if transport is not None else None)
 
 
-async def _log_in(client: Client, connection: Connection, server: ServerAddress, options: Options) -> None:
+async def _establish(client: Client, connection: Connection, server: ServerAddress, options: Options) -> None:
     """Raises ConnectFailed, and leaves nothing open unless it returns."""
     stream = connection.stream
     news = client.news()

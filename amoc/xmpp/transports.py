@@ -3,11 +3,12 @@
 import ssl
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from amoc.xmpp.client import Client
 from amoc.xmpp.core.address import ServerAddress
 from amoc.xmpp.core.bosh import BoshSession
-from amoc.xmpp.core.framing import FRAMES
+from amoc.xmpp.core.framing import DOCUMENT, FRAMES, Framing
 from amoc.xmpp.core.login import ClientStream, Login
 from amoc.xmpp.errors import ConnectFailed
 from amoc.xmpp.settings import Options
@@ -20,26 +21,31 @@ from amoc.xmpp.transport.websocket import WebSocketConnection
 
 __all__ = ["dialer", "make_connection", "start_tls"]
 
+S = TypeVar("S", bound=ClientStream)
 
-def make_connection(client: Client, server: ServerAddress, login: Login) -> Connection:
-    """A connection for `client`, not connected yet, whose stream will log in. Raises ConnectFailed."""
-    size, management = client.options.max_stanza_size, client.management
-    if server.scheme in ("tcp", "tls"):
-        stream = ClientStream(login, size, secure=server.secure, management=management)
-        return TcpConnection(stream, client)
-    if not server.secure:
+
+def make_connection(client: Client, server: ServerAddress, login: Login, kind: type[S]) -> tuple[Connection, S]:
+    """A connection for `client`, not connected yet, and its stream of that kind. Raises ConnectFailed."""
+    if not server.secure and server.scheme != "tcp":
         # STARTTLS must not be used there (RFC 7395, 3.9; XEP-0206, 7)
         if login.tls == "required":
             reason = f"xmpp_tls is required, but {server} has no TLS: use {server.scheme}s://"
             raise ConnectFailed("starttls", reason, cause="not-offered")
         login = replace(login, tls="never")
+
+    def stream(framing: Framing) -> S:
+        size = client.options.max_stanza_size
+        return kind(login, size, framing, secure=server.secure, management=client.management)
+
+    if server.scheme in ("tcp", "tls"):
+        over_tcp = stream(DOCUMENT)
+        return TcpConnection(over_tcp, client), over_tcp
     if server.scheme in ("ws", "wss"):
-        stream = ClientStream(login, size, FRAMES, secure=server.secure, management=management)
-        return WebSocketConnection(stream, client)
+        over_websocket = stream(FRAMES)
+        return WebSocketConnection(over_websocket, client), over_websocket
     session = BoshSession()
-    return BoshConnection(
-        ClientStream(login, size, session, secure=server.secure, management=management), client, session
-    )
+    over_http = stream(session)
+    return BoshConnection(over_http, client, session), over_http
 
 
 def dialer(server: ServerAddress, addresses: Sequence[str], options: Options) -> Dialer:

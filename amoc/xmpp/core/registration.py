@@ -8,6 +8,7 @@ from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.features import State
 from amoc.xmpp.core.framing import DOCUMENT, Framing
 from amoc.xmpp.core.login import ClientStream, Login
+from amoc.xmpp.core.management import Management
 from amoc.xmpp.core.parser import MAX_STANZA_SIZE
 from amoc.xmpp.core.stream import Incoming, Negotiation
 from amoc.xmpp.errors import IqError
@@ -31,9 +32,15 @@ class RegistrationStream(ClientStream):
     __slots__ = ("created",)
 
     def __init__(
-        self, login: Login, max_stanza_size: int = MAX_STANZA_SIZE, framing: Framing = DOCUMENT, *, secure: bool = False
+        self,
+        login: Login,
+        max_stanza_size: int = MAX_STANZA_SIZE,
+        framing: Framing = DOCUMENT,
+        *,
+        secure: bool = False,
+        management: Management | None = None,
     ) -> None:
-        super().__init__(login, max_stanza_size, framing, secure=secure)
+        super().__init__(login, max_stanza_size, framing, secure=secure, management=management)
         self.created = False
 
     def _negotiate(self) -> Negotiation:

@@ -3,7 +3,7 @@
     await registration.change_password(client, "new secret")
     await registration.remove(client)           # the account is gone, and so is the session
 
-An account is made before there is a session: `amoc.xmpp.registering.register(user_id)`.
+An account is made before there is a session: `amoc.xmpp.register(user_id)`.
 """
 
 from collections.abc import Mapping

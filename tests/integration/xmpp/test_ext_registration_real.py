@@ -3,9 +3,8 @@
 import pytest
 
 from amoc.config import Config
-from amoc.xmpp import AuthFailed, ConnectFailed, connect
+from amoc.xmpp import AuthFailed, ConnectFailed, connect, register
 from amoc.xmpp.ext import registration
-from amoc.xmpp.registering import register
 from tests.support.servers import Server
 
 
@@ -23,6 +22,20 @@ async def test_an_account_is_made_once(server: Server, settings: Config, user: i
     assert f"user_{user}@scram.local" in server.accounts()
     assert server.counts().opened == sessions
     async with connect(user) as client:
+        assert client.jid == f"user_{user}@scram.local/res1"
+
+
+@pytest.mark.parametrize(("user", "scheme"), list(enumerate(["tls", "ws", "wss", "http", "https"], 256)))
+async def test_over_every_transport(server: Server, user: int, scheme: str) -> None:
+    servers = [server.url(scheme)]
+    assert await register(user, servers=servers) is True
+    assert await register(user, servers=servers) is False
+    assert f"user_{user}@scram.local" in server.accounts()
+    with pytest.raises(ConnectFailed) as refused:
+        await register(user, servers=servers, domain="localhost")
+    assert refused.value.step == "register"
+    assert refused.value.said
+    async with connect(user, servers=servers) as client:
         assert client.jid == f"user_{user}@scram.local/res1"
 
 

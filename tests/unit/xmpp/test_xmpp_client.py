@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,7 @@ from amoc.xmpp.server import EmbeddedServer, serve
 from amoc.xmpp.settings import Options
 from amoc.xmpp.transport import connection as transport_connection
 from amoc.xmpp.transport import tcp
+from tests.support.badserver import ENDS, TRANSPORTS, BadServer, Peer, Transport
 
 PING = "{urn:xmpp:ping}ping"
 
@@ -546,6 +548,26 @@ async def test_a_server_that_does_not_say_goodbye(embedded: EmbeddedServer) -> N
     await client.close()
     assert asyncio.get_running_loop().time() - before < 2
     assert not client.connected
+
+
+@pytest.mark.parametrize("kind", TRANSPORTS)
+async def test_a_server_that_says_goodbye_and_stays(settings: Config, tmp_path: Path, kind: Transport) -> None:
+    async def lazy(peer: Peer) -> None:
+        while (await peer.next()).tag not in ENDS:
+            pass
+        peer.end()
+        await peer.writer.drain()
+        transport = peer.writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        transport.pause_reading()  # not even the end of TLS is answered, as by ejabberd
+        await asyncio.Event().wait()
+
+    async with BadServer("ready", lazy, tls_folder=tmp_path, transport=kind) as server:
+        assert server.certificate is not None
+        settings.set_all({"xmpp_servers": [server.address], "xmpp_ca_file": str(server.certificate.authority)})
+        client = await connect(1, close_timeout=30)
+        async with asyncio.timeout(5):
+            await client.close()
 
 
 async def test_leaving_by_exception_and_by_cancellation(embedded: EmbeddedServer) -> None:
