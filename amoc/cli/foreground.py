@@ -22,7 +22,7 @@ from typing import Any
 
 from amoc import __version__
 from amoc.cli.loop import on_signals, run_loop
-from amoc.cli.muster import Muster
+from amoc.cli.muster import Muster, Registration
 from amoc.cli.options import node_options
 from amoc.cli.status_file import StatusFile, status_file
 from amoc.cli.supervisor import say_ready
@@ -88,7 +88,11 @@ async def _node(node_dir: NodeDir, options: NodeOptions, status: StatusFile, par
 
 
 async def _begin(context: Context, status: StatusFile, parent: Parent, *, leash: bool) -> None:
-    """Say that the node is ready: the parent of a leash at once, everybody else when the slaves have answered."""
+    """Say that the node is ready: a master, unless it is on a leash, when its slaves have answered."""
+    if context.role == "slave":
+        parent.ready(pid=os.getpid())
+        await Registration(context, status).follow()
+        return
     if leash:
         parent.ready(pid=os.getpid())
     muster = Muster(context, status, tell=_ignore if leash else parent.say)

@@ -1,7 +1,8 @@
-"""The start of a master: its slaves are started over ssh and waited for, with a line for each.
+"""How a cluster comes together, seen from its master and from a slave, and what their status files say of it.
 
-The status file says `ready` when every slave has answered, and `error` with those that have not; it turns to `ready`
-when the last of them comes after all. Slaves that answer are used meanwhile.
+A master starts its slaves over ssh and waits for them, with a line for each. Its status file says `ready` when every
+slave has answered, and `error` with those that have not; it turns to `ready` when the last of them comes after all.
+Slaves that answer are used meanwhile. A slave's status file says `ready` while its master knows it.
 """
 
 import asyncio
@@ -11,11 +12,12 @@ from collections.abc import Callable
 from amoc.cli.status_file import StatusFile
 from amoc.operations import Context
 
-__all__ = ["Muster"]
+__all__ = ["Muster", "Registration"]
 
 # Seconds from a slave's start to its first word: it connects at once, and tries again every few seconds.
 ANSWER_TIMEOUT = 30.0
 LOOK_EVERY = 0.1
+REGISTRATION_EVERY = 0.5
 # Whoever waits for us gives up after a minute of silence.
 TELL_EVERY = 10.0
 
@@ -79,3 +81,27 @@ class Muster:
             return []
         up = {node["node"] for node in self._context.master.nodes() if node["state"] == "up"}
         return [name for name in self._context.fleet.names if name not in up]
+
+
+class Registration:
+    """A slave's place at its master."""
+
+    def __init__(self, context: Context, status: StatusFile) -> None:
+        self._context = context
+        self._status = status
+
+    async def follow(self) -> None:
+        """Write down, and say, whether the master knows this node and why not; as long as it takes."""
+        said = ""
+        while True:
+            known = self._context.status()
+            trouble = known["trouble"]
+            word = f"error {trouble}" if trouble else "ready" if known.get("registered", True) else "connecting"
+            if word != said:
+                said = word
+                self._status.write(word)
+                if trouble:
+                    self._context.events.say("node", trouble, "WARNING")
+                elif word == "ready":
+                    self._context.events.say("node", f"registered at its master, {known['master']}")
+            await asyncio.sleep(REGISTRATION_EVERY)

@@ -100,6 +100,9 @@ def status(reply: Mapping[str, Any]) -> Iterable[Any]:
         f"  amoc {reply.get('version', '?')}  pid {reply.get('pid', '?')}  up {_duration(reply.get('uptime'))}  ",
         (state, "bold red" if state == "error" else "bold green" if state == "running" else "bold"),
     )
+    if reply.get("role") == "slave":
+        yield from _slave(reply)
+        return
     if run := reply.get("run"):
         yield from _run(run)
     yield from users(reply.get("users") or {})
@@ -226,6 +229,16 @@ def scenario(reply: Mapping[str, Any], usage: str = "amoc_local.do({}, 1, 10)") 
         yield Text()
         yield table
     yield Text("\n" + usage.format(name), "dim")
+
+
+def _slave(reply: Mapping[str, Any]) -> Iterable[Any]:
+    """What a slave knows of itself; the rest is with its master."""
+    from rich.text import Text
+
+    place = "registered" if reply.get("registered") else "not registered yet"
+    yield Text.assemble(("slave of ", "dim"), f"{reply.get('master', '?')}  {place}")
+    if trouble := reply.get("trouble"):
+        yield Text(clean(str(trouble)), "yellow")
 
 
 def _run(run: Mapping[str, Any]) -> Iterable[Any]:

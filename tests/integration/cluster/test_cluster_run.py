@@ -92,9 +92,7 @@ def test_settings_reach_every_node(cluster: RealCluster) -> None:
     cluster.do(1, 6)
     reply = cluster.op("update_settings", {"pause": 0.1, "interarrival": 7})
     assert reply == {name: {"settings": {"pause": 0.1, "interarrival": 7.0}} for name in cluster.slaves}
-    said = cluster.op("status")["metrics"]["said"]["value"]
-    cluster.until(lambda: cluster.op("status")["rates"]["said"] > 20, "users that talk ten times a second")
-    assert cluster.op("status")["metrics"]["said"]["value"] > said
+    cluster.until(lambda: cluster.op("status")["rates"].get("said", 0) > 20, "users that talk ten times a second")
     with pytest.raises(BadInput, match="unknown setting 'puase'"):
         cluster.op("update_settings", {"puase": 1})
     with pytest.raises(BadInput, match="setting pause: expected a number"):
