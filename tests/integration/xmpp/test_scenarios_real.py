@@ -122,6 +122,23 @@ async def test_muc_that_may_not_join(server: Server, load_scenario: Load) -> Non
     assert metrics.current().flush().counters["muc_joins_refused"] == 1
 
 
+async def test_receipts_by_slixmpp(server: Server, load_scenario: Load) -> None:
+    scenario = load_scenario("slixmpp_receipts", settle=1.0, linger=1.0, neighbours=6)
+    before = server.counts()
+    counted = await run(scenario, USERS)
+    seen = await server.until(lambda now: (now - before).closed == len(USERS)) - before
+    delivered = QUICK["rounds"] * conversations(USERS, 6)
+    beyond = QUICK["rounds"] * sum(1 for one in USERS for other in range(8, 14) if other - one <= 6)
+    assert counted.counters["messages_sent"] == delivered + beyond
+    assert counted.counters["messages_received"] == counted.counters["receipts_received"] == delivered
+    assert counted.counters["messages_bounced"] == seen.errors_out == beyond
+    assert counted.histograms["receipt_time"].count == delivered
+    assert seen.messages_out == 2 * delivered  # each with its receipt
+    assert seen.messages_in == 2 * delivered + beyond
+    assert counted.counters["amoc.counters.connections"] == seen.opened == len(USERS)
+    assert "xmpp.disconnected" not in counted.counters
+
+
 @pytest.fixture
 def encrypted(server: Server) -> dict[str, object]:
     """The settings with which the users of mongoose_ssl_tcp_ws_bosh find the server."""
