@@ -17,8 +17,7 @@ import asyncio
 
 from amoc import config, metrics
 from amoc.config import Setting, at_least
-from amoc.xmpp import connect, jid_of, neighbours
-from amoc.xmpp.registering import register
+from amoc.xmpp import connect, jid_of, neighbours, register
 
 SETTINGS = [
     Setting("settle", float, 5.0, "seconds between becoming available and the first round", at_least(0)),

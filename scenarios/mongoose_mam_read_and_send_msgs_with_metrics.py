@@ -8,8 +8,8 @@
     message_ttd        time to delivery in microseconds, from the sender's `send` to the receiver's handler;
                        measured by users whose number is a multiple of `checker_every`
 
-The time of sending travels in the message, in an extra element `<sent xmlns='urn:amoc:sent' at='…'/>`, as
-microseconds since 1970. So with users on several machines, message_ttd contains the difference of their clocks.
+The time of sending travels in the message (see `amoc.xmpp.delivery`). So with users on several machines, message_ttd
+contains the difference of their clocks.
 
 The server has to archive messages, as MongooseIM does by default; a user whose archive cannot be read fails.
 
@@ -17,11 +17,11 @@ The server has to archive messages, as MongooseIM does by default; a user whose 
 """
 
 import asyncio
-import time
 
 from amoc import config, metrics
 from amoc.config import Setting, at_least
 from amoc.xmpp import Client, Element, connect, jid_of, neighbours
+from amoc.xmpp.delivery import stamp, time_to_delivery
 from amoc.xmpp.ext import mam
 
 SETTINGS = [
@@ -39,18 +39,7 @@ read = metrics.counter("mam_messages_read")
 sent = metrics.counter("messages_sent")
 received = metrics.counter("messages_received")
 bounced = metrics.counter("messages_bounced")
-time_to_delivery = metrics.histogram("message_ttd")
-
-
-def now() -> int:
-    """Microseconds since 1970: the clock that processes and, more or less, machines have in common."""
-    return time.time_ns() // 1000
-
-
-def message(to: str, text: str) -> Element:
-    """A chat message that says when it was sent."""
-    stamp = Element("{urn:amoc:sent}sent", {"at": str(now())})
-    return Element("message", {"to": to, "type": "chat"}, Element("body", text), stamp)
+message_ttd = metrics.histogram("message_ttd")
 
 
 def count(stanza: Element) -> None:
@@ -63,18 +52,14 @@ def count(stanza: Element) -> None:
 
 def count_and_measure(stanza: Element) -> None:
     """Handle what a checker receives; measure unless others sent it, or it was bounced or stored."""
-    arrived = now()
+    took = time_to_delivery(stanza)
+    if took is not None:
+        message_ttd.record(took)
     count(stanza)
-    stamp = stanza.find("sent", "urn:amoc:sent")
-    if stamp is None or stanza.get("type") == "error" or stanza.find("delay", "urn:xmpp:delay"):
-        return
-    at = stamp.get("at", "")
-    if at.isdecimal() and int(at) <= arrived:
-        time_to_delivery.record(arrived - int(at))
 
 
 async def read_archive(client: Client) -> None:
-    """Read the newest messages of the user's archive, before any handler takes messages."""
+    """Read the newest messages of the user's archive."""
     with metrics.timer("mam_last_10_read"):
         page = await mam.last(client, config.get("archived"))
     read.increment(len(page.messages))
@@ -85,13 +70,13 @@ async def start(user_id: int) -> None:
     is_checker = user_id % config.get("checker_every") == 0
     async with connect(user_id) as client:
         client.ignore("presence")
-        await read_archive(client)
         client.on("message", count_and_measure if is_checker else count)
+        await read_archive(client)
         client.send_presence()
         await asyncio.sleep(config.get("settle"))
         for _ in range(config.get("rounds")):
             for neighbour in neighbours(user_id, config.get("neighbours")):
-                client.send(message(jid_of(neighbour), f"Hello from user {user_id}!"))
+                client.send_message(jid_of(neighbour), f"Hello from user {user_id}!", extra=stamp())
                 sent.increment()
             await asyncio.sleep(config.get("pause"))
         await asyncio.sleep(config.get("linger"))

@@ -14,8 +14,8 @@ the same ones in each room. Who comes first makes the room. A room that is still
     message_ttd            time to delivery in microseconds, from the sender's `send` to the receiver's handler;
                            measured by users whose number is a multiple of `checker_every`
 
-The time of sending travels in the message, in an extra element `<sent xmlns='urn:amoc:sent' at='…'/>`, as
-microseconds since 1970. So with users on several machines, message_ttd contains the difference of their clocks.
+The time of sending travels in the message (see `amoc.xmpp.delivery`). So with users on several machines, message_ttd
+contains the difference of their clocks.
 
     amoc run mongoose_muc --users 100 --server 127.0.0.1:5222 --set muc_service=conference.localhost
 
@@ -27,7 +27,8 @@ import time
 
 from amoc import config, metrics
 from amoc.config import Setting, at_least
-from amoc.xmpp import Client, Element, connect
+from amoc.xmpp import Client, Element, connect, rooms_of
+from amoc.xmpp.delivery import stamp, time_to_delivery
 from amoc.xmpp.ext import muc, muc_admin
 
 SETTINGS = [
@@ -51,25 +52,15 @@ join_time = metrics.histogram("muc_join_time")
 sent = metrics.counter("muc_messages_sent")
 received = metrics.counter("muc_messages_received")
 bounced = metrics.counter("muc_messages_bounced")
-time_to_delivery = metrics.histogram("message_ttd")
+message_ttd = metrics.histogram("message_ttd")
 
 
-def rooms_of(user_id: int) -> list[str]:
-    """The rooms of a user: in the n-th of them the boundaries between groups lie n users lower than in the first."""
+def addresses(user_id: int) -> list[str]:
+    """The addresses of a user's rooms."""
     service = config.get("muc_service") or f"muc.{config.get('xmpp_domain')}"
-    size = config.get("users_per_room")
-    return [f"room-{n}-{(user_id - 1 + n) // size}@{service}" for n in range(config.get("rooms_per_user"))]
-
-
-def now() -> int:
-    """Microseconds since 1970: the clock that processes and, more or less, machines have in common."""
-    return time.time_ns() // 1000
-
-
-def message(room: str, text: str) -> Element:
-    """A message to a room that says when it was sent."""
-    stamp = Element("{urn:amoc:sent}sent", {"at": str(now())})
-    return Element("message", {"to": room, "type": "groupchat"}, Element("body", text), stamp)
+    return [
+        f"{room}@{service}" for room in rooms_of(user_id, config.get("rooms_per_user"), config.get("users_per_room"))
+    ]
 
 
 def count(stanza: Element) -> bool:
@@ -86,12 +77,9 @@ def count(stanza: Element) -> bool:
 
 def count_and_measure(stanza: Element) -> None:
     """Handle what a checker receives; measure what users of a test have said just now."""
-    arrived = now()
-    stamp = stanza.find("sent", "urn:amoc:sent")
-    if count(stanza) and stamp is not None:
-        at = stamp.get("at", "")
-        if at.isdecimal() and int(at) <= arrived:
-            time_to_delivery.record(arrived - int(at))
+    took = time_to_delivery(stanza)
+    if count(stanza) and took is not None:
+        message_ttd.record(took)
 
 
 async def enter(client: Client, room: str, nick: str) -> None:
@@ -117,17 +105,17 @@ async def enter(client: Client, room: str, nick: str) -> None:
 async def start(user_id: int) -> None:
     """The life of one user; it runs again after `repeat_interval`."""
     is_checker = user_id % config.get("checker_every") == 0
-    rooms = rooms_of(user_id)
+    rooms = addresses(user_id)
     async with connect(user_id) as client:
         client.on("message", count_and_measure if is_checker else count)
+        client.ignore("presence")  # nobody looks at it: do not keep it
         client.send_presence()
         for room in rooms:
             await enter(client, room, f"user_{user_id}")
-        client.ignore("presence")  # nobody looks at it any more: do not keep it
         await asyncio.sleep(config.get("settle"))
         for _ in range(config.get("rounds")):
             for room in rooms:
-                client.send(message(room, f"Hello from user {user_id}!"))
+                client.send_message(room, f"Hello from user {user_id}!", type="groupchat", extra=stamp())
                 sent.increment()
             await asyncio.sleep(config.get("pause"))
         await asyncio.sleep(config.get("linger"))

@@ -8,18 +8,18 @@ As mongoose_simple, with 73 rounds, and with these metrics:
     message_ttd        time to delivery in microseconds, from the sender's `send` to the receiver's handler;
                        measured by users whose number is a multiple of `checker_every`
 
-The time of sending travels in the message, in an extra element `<sent xmlns='urn:amoc:sent' at='…'/>`, as
-microseconds since 1970. So with users on several machines, message_ttd contains the difference of their clocks.
+The time of sending travels in the message (see `amoc.xmpp.delivery`). So with users on several machines, message_ttd
+contains the difference of their clocks.
 
     amoc run mongoose_simple_with_metrics --users 1000 --server 127.0.0.1:5222 --set pause=5
 """
 
 import asyncio
-import time
 
 from amoc import config, metrics
 from amoc.config import Setting, at_least
 from amoc.xmpp import Element, connect, jid_of, neighbours
+from amoc.xmpp.delivery import stamp, time_to_delivery
 
 SETTINGS = [
     Setting("settle", float, 5.0, "seconds between becoming available and the first round", at_least(0)),
@@ -33,18 +33,7 @@ SETTINGS = [
 sent = metrics.counter("messages_sent")
 received = metrics.counter("messages_received")
 bounced = metrics.counter("messages_bounced")
-time_to_delivery = metrics.histogram("message_ttd")
-
-
-def now() -> int:
-    """Microseconds since 1970: the clock that processes and, more or less, machines have in common."""
-    return time.time_ns() // 1000
-
-
-def message(to: str, text: str) -> Element:
-    """A chat message that says when it was sent."""
-    stamp = Element("{urn:amoc:sent}sent", {"at": str(now())})
-    return Element("message", {"to": to, "type": "chat"}, Element("body", text), stamp)
+message_ttd = metrics.histogram("message_ttd")
 
 
 def count(stanza: Element) -> None:
@@ -57,14 +46,10 @@ def count(stanza: Element) -> None:
 
 def count_and_measure(stanza: Element) -> None:
     """Handle what a checker receives; measure unless others sent it, or it was bounced or stored."""
-    arrived = now()
+    took = time_to_delivery(stanza)
+    if took is not None:
+        message_ttd.record(took)
     count(stanza)
-    stamp = stanza.find("sent", "urn:amoc:sent")
-    if stamp is None or stanza.get("type") == "error" or stanza.find("delay", "urn:xmpp:delay"):
-        return
-    at = stamp.get("at", "")
-    if at.isdecimal() and int(at) <= arrived:
-        time_to_delivery.record(arrived - int(at))
 
 
 async def start(user_id: int) -> None:
@@ -76,7 +61,7 @@ async def start(user_id: int) -> None:
         await asyncio.sleep(config.get("settle"))
         for _ in range(config.get("rounds")):
             for neighbour in neighbours(user_id, config.get("neighbours")):
-                client.send(message(jid_of(neighbour), f"Hello from user {user_id}!"))
+                client.send_message(jid_of(neighbour), f"Hello from user {user_id}!", extra=stamp())
                 sent.increment()
             await asyncio.sleep(config.get("pause"))
         await asyncio.sleep(config.get("linger"))

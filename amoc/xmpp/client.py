@@ -150,8 +150,8 @@ class Client:
             self._presence = perf_counter()
         self._transmit(f"<presence{attributes}/>".encode())
 
-    def send_message(self, to: str, body: str, *, type: str = "chat", id: str | None = None) -> str:
-        """Send a message, return its id."""
+    def send_message(self, to: str, body: str, *, type: str = "chat", id: str | None = None, extra: str = "") -> str:
+        """Send a message, return its id. `extra` is XML to stand behind its body, as it is."""
         if id is None:
             id = f"{_PREFIX}{next(_ids)}"
         if needs_escape(f"{to}{type}{id}{body}"):  # one search costs less than four
@@ -161,7 +161,7 @@ class Client:
                 raise self._named(error) from None
         else:
             written = id
-        self._transmit(f"<message to='{to}' type='{type}' id='{written}'><body>{body}</body></message>".encode())
+        self._transmit(f"<message to='{to}' type='{type}' id='{written}'><body>{body}</body>{extra}</message>".encode())
         return id
 
     async def acknowledged(self, timeout: float | None = None) -> None:
