@@ -7,7 +7,7 @@
     while stage.status == "executing":
         print(stage.form)
         stage = await adhoc.proceed(client, stage, {"name": "crow"})      # or adhoc.cancel(client, stage)
-    print(stage.notes, stage.form)
+    print(stage.notes, stage.form)                     # a table: stage.form.columns, stage.form.rows
 
 What is refused in terms of this extension (section 4.4) raises CommandError, an IqError whose `detail` is bad-action,
 bad-sessionid, session-expired, …
@@ -67,8 +67,7 @@ class Note:
 class Stage:
     """How far a command has come. While it is "executing", `form` asks, and one of `actions` answers.
 
-    `default` is the action that `proceed` takes unless told otherwise. `element` is the answer as it came, with what
-    has no field here (tables).
+    `default` is the action that `proceed` takes unless told otherwise. `element` is the answer as it came.
     """
 
     to: str | None

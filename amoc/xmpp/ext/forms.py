@@ -4,11 +4,15 @@
     form.get("muc#roomconfig_roomname"), form.fields["muc#roomconfig_publicroom"].options
     forms.submit({"muc#roomconfig_persistentroom": True}, "http://jabber.org/protocol/muc#roomconfig")
 
-Of the results of a search only the first-level fields are read, not the `<item/>` rows.
+Results may be tables (section 3.4): `form.columns` says what is in each of `form.rows`.
+
+    for row in form.rows:
+        print(row["jid"].value, row["groups"].values)
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from amoc.xmpp.core.element import Element
 
@@ -39,12 +43,17 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A form, its fields by their names. `type` is form, submit, result or cancel."""
+    """A form, its fields by their names. `type` is form, submit, result or cancel.
+
+    `columns` are the fields that each of `rows` has, if it is a table; a row's fields have only names and values.
+    """
 
     type: str
     title: str
     instructions: str
     fields: Mapping[str, Field]
+    columns: Mapping[str, Field] = field(default_factory=lambda: MappingProxyType({}))
+    rows: tuple[Mapping[str, Field], ...] = ()
 
     @property
     def form_type(self) -> str:
@@ -53,28 +62,20 @@ class Form:
 
     def get(self, name: str, default: str = "") -> str:
         """The first value of a field, `default` if there is no such field."""
-        field = self.fields.get(name)
-        return default if field is None else field.value
+        found = self.fields.get(name)
+        return default if found is None else found.value
 
 
 def parse(element: Element) -> Form:
     """What the `<x xmlns='jabber:x:data'/>` says."""
-    fields = {}
-    for item in element.find_all("field", NS):
-        name = item.get("var", "")
-        fields[name] = Field(
-            name=name,
-            type=item.get("type", "text-single"),
-            label=item.get("label", ""),
-            values=tuple(value.text for value in item.find_all("value", NS)),
-            options=tuple(option.findtext("value", NS, default="") for option in item.find_all("option", NS)),
-            required=item.find("required", NS) is not None,
-        )
+    reported = element.find("reported", NS)
     return Form(
         type=element.get("type", "form"),
         title=element.findtext("title", NS, default=""),
         instructions="\n".join(line.text for line in element.find_all("instructions", NS)),
-        fields=fields,
+        fields=_fields(element),
+        columns=MappingProxyType({}) if reported is None else _fields(reported),
+        rows=tuple(map(_fields, element.find_all("item", NS))),
     )
 
 
@@ -97,6 +98,21 @@ def submit(values: Mapping[str, Value], form_type: str = "") -> Element:
 def cancel() -> Element:
     """The form to send when nothing is to be submitted."""
     return Element(f"{{{NS}}}x", {"type": "cancel"})
+
+
+def _fields(parent: Element) -> Mapping[str, Field]:
+    return MappingProxyType({item.get("var", ""): _field(item) for item in parent.find_all("field", NS)})
+
+
+def _field(item: Element) -> Field:
+    return Field(
+        name=item.get("var", ""),
+        type=item.get("type", "text-single"),
+        label=item.get("label", ""),
+        values=tuple(value.text for value in item.find_all("value", NS)),
+        options=tuple(option.findtext("value", NS, default="") for option in item.find_all("option", NS)),
+        required=item.find("required", NS) is not None,
+    )
 
 
 def _texts(value: Value) -> Iterable[str]:

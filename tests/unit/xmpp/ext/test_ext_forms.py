@@ -42,3 +42,35 @@ def test_what_is_submitted_can_be_read() -> None:
     assert values == {"a": ("<&>",), "on": ("1",), "off": ("0",), "n": ("7",), "many": ("x", "y"), "none": ()}
     assert forms.submit({}) == Element("{jabber:x:data}x", {"type": "submit"})
     assert str(forms.cancel()) == "<x xmlns='jabber:x:data' type='cancel'/>"
+
+
+TABLE = xml(
+    """<x xmlns='jabber:x:data' type='result'><title>Services</title>
+    <field var='FORM_TYPE' type='hidden'><value>urn:example:services</value></field>
+    <reported><field var='service' label='Service'/><field var='run-level' label='When' type='text-multi'/></reported>
+    <item><field var='service'><value>httpd &amp; co</value></field>
+      <field var='run-level'><value>3</value><value>5</value></field></item>
+    <item><field var='service'><value>postgres</value></field></item><item/></x>"""
+)
+
+
+def test_a_table_is_read() -> None:
+    table = forms.parse(TABLE)
+    assert (table.type, table.title, table.form_type) == ("result", "Services", "urn:example:services")
+    assert set(table.fields) == {"FORM_TYPE"}
+    assert [(column.name, column.label, column.type) for column in table.columns.values()] == [
+        ("service", "Service", "text-single"),
+        ("run-level", "When", "text-multi"),
+    ]
+    assert [{name: field.values for name, field in row.items()} for row in table.rows] == [
+        {"service": ("httpd & co",), "run-level": ("3", "5")},
+        {"service": ("postgres",)},
+        {},
+    ]
+    assert table.rows[0]["service"].value == "httpd & co"
+
+
+def test_a_form_is_no_table() -> None:
+    form = forms.find(FORM)
+    assert form is not None
+    assert (form.columns, form.rows) == ({}, ())
