@@ -112,7 +112,7 @@ def _one_line(shown: View) -> str:
     users = [f"{count(shown.started)} of {count(shown.wanted)} users started"]
     users += [
         f"{count(shown.users[name])} {name}"
-        for name in ("running", "waiting", "finished", "failed", "stuck", "restarted")
+        for name in ("running", "waiting", "finished", "failed", "stuck", "lost", "restarted")
         if shown.users.get(name)
     ]
     parts = [", ".join(users)]

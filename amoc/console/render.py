@@ -31,6 +31,8 @@ _USERS = (
     "failed",
     "removed",
     "stuck",
+    "lost",
+    "unstarted",
     "restarted",
 )
 # The console shows events as they happen; a status repeats the latest.
@@ -123,7 +125,7 @@ def users(reply: Mapping[str, Any]) -> Iterable[Any]:
     for index, name in enumerate(_USERS):
         number = reply.get(name, 0)
         if number or index < 3:
-            bad = number and name in ("failed", "stuck", "restarted")
+            bad = number and name in ("failed", "stuck", "lost", "restarted")
             line.append(f"  {number} {name}", "red" if bad else "default")
     yield line
 
@@ -255,6 +257,10 @@ def _run(run: Mapping[str, Any]) -> Iterable[Any]:
 
 
 def _workers(nodes: Mapping[str, Any]) -> Iterable[Any]:
+    from rich.text import Text
+
+    if silent := [f"{node} is {f['condition']}" for node, f in nodes.items() if f.get("condition", "up") != "up"]:
+        yield Text(clean(f"nodes  {', '.join(silent)}"), "red")
     table = _table("worker", "pid", "users", "cpu %", "memory MiB", "loop lag ms", "late ms", "restarts")
     for column in table.columns[1:]:
         column.justify = "right"

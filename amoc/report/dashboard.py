@@ -23,9 +23,9 @@ LOG_LINES = 3
 
 _POINTS = {"median": "median", "95": "95 %", "99": "99 %", "max": "max"}
 _STATES = {"running": "bold green", "starting": "bold cyan", "error": "bold red"}
-_USERS = ("running", "waiting", "leaving", "finished", "removed", "stopped", "restarted", "failed", "stuck")
+_USERS = ("running", "waiting", "leaving", "finished", "removed", "stopped", "restarted", "failed", "stuck", "lost")
 _ALWAYS = ("running", "failed")
-_BAD = ("restarted", "failed", "stuck")
+_BAD = ("restarted", "failed", "stuck", "lost")
 _NAME = 28
 
 

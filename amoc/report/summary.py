@@ -23,8 +23,8 @@ _POINTS = {"median": "median", "95": "95 %", "99": "99 %", "999": "99.9 %", "max
 _BAR = 20  # characters of the longest bar
 _ERRORS = 10
 _EVENTS = 5
-_USERS = ("running", "waiting", "leaving", "finished", "removed", "stopped", "planned")
-_BAD_USERS = ("failed", "stuck", "restarted")
+_USERS = ("running", "waiting", "leaving", "finished", "removed", "stopped", "planned", "unstarted")
+_BAD_USERS = ("failed", "stuck", "lost", "restarted")
 
 
 class Summary:
@@ -85,7 +85,8 @@ def _users(users: Mapping[str, int], peaks: Mapping[str, Any]) -> RenderResult:
         if number or name == "failed":
             bad = number and name in _BAD_USERS
             now.append("  " if now else "")
-            now.append(f"{count(number)} {'never started' if name == 'planned' else name}", "red" if bad else "")
+            word = "never started" if name in ("planned", "unstarted") else name
+            now.append(f"{count(number)} {word}", "red" if bad else "")
     yield Padding(now, (0, 0, 0, 2), expand=False)
 
 

@@ -78,8 +78,10 @@ def _load(state: str, reason: str | None, users: Mapping[str, int], workers: Seq
     wanted = users.get("wanted", 0)
     for key, text in (
         ("planned", "never started"),
+        ("unstarted", "had not started when the test was ended"),
         ("failed", "ended by an exception: see the errors"),
         ("stuck", "did not end when they were told to"),
+        ("lost", "were lost with their node"),
         ("restarted", "were started again after their worker died; they were missing meanwhile"),
     ):
         number = users.get(key, 0)

@@ -72,7 +72,7 @@ def view(status: Mapping[str, Any]) -> View:
         scenario=clean(str(run.get("scenario", ""))),
         elapsed=run.get("elapsed") or 0.0,
         wanted=wanted,
-        started=max(wanted - users.get("planned", 0), 0),
+        started=max(wanted - users.get("planned", 0) - users.get("unstarted", 0), 0),
         users=users,
         logins=metrics.get(LOGINS, {}).get("value", 0),
         login_failures=metrics.get(LOGIN_FAILURES, {}).get("value", 0),
@@ -80,7 +80,7 @@ def view(status: Mapping[str, Any]) -> View:
         login_times=login_times if login_times and login_times["count"] else None,
         counts=_counts(metrics, status.get("rates", {})),
         times=_times(metrics),
-        nodes={clean(name): str(node.get("state", "")) for name, node in status.get("nodes", {}).items()},
+        nodes={clean(name): str(node.get("condition", "up")) for name, node in status.get("nodes", {}).items()},
         workers=_workers(status.get("nodes", {})),
         errors=sorted(status.get("errors", ()), key=lambda error: -error.get("count", 0)),
     )

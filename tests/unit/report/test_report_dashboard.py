@@ -59,10 +59,10 @@ def test_a_usual_run_in_80x24() -> None:
 def test_many_nodes_and_those_in_trouble() -> None:
     status = Run().status() | {"node": "master"}
     (figures,) = status["nodes"].values()
-    status["nodes"] = {f"slave{number}": figures | {"state": "up"} for number in range(1, 5)}
+    status["nodes"] = {f"slave{number}": figures | {"condition": "up"} for number in range(1, 5)}
     assert drawn(status)[0].endswith("1.0 s  4 slaves")
-    status["nodes"]["slave2"] = figures | {"state": "suspect"}
-    status["nodes"]["slave4"] = status["nodes"]["slave3"] = figures | {"state": "lost"}
+    status["nodes"]["slave2"] = figures | {"condition": "suspect"}
+    status["nodes"]["slave4"] = status["nodes"]["slave3"] = figures | {"condition": "lost"}
     assert drawn(status)[0].endswith("1.0 s  4 slaves  suspect: slave2  lost: slave3, slave4")
 
 

@@ -37,6 +37,8 @@ def test_all_well() -> None:
     ("users", "finding"),
     [
         ({"planned": 3}, "3 of 100 users never started"),
+        ({"lost": 4}, "4 of 100 users were lost with their node"),
+        ({"unstarted": 5}, "5 of 100 users had not started when the test was ended"),
         ({"failed": 1}, "1 of 100 users ended by an exception"),
         ({"stuck": 2}, "2 of 100 users did not end when they were told to"),
         ({"restarted": 50}, "50 of 100 users were started again after their worker died"),
