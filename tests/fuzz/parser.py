@@ -83,7 +83,10 @@ def difference(case: Case) -> str:
         limit = case.limits[connection]
         if connection in case.whole:
             things = _things(parse_elements(data, limit))
-            complaints = _compared(things, _meaning_of_elements(data), limit, f"parse_elements({data!r})")
+            meaning = _meaning_of_elements(data)
+            if meaning.referred and things == meaning.things[:-1]:
+                continue  # "&#32;" between them is white space, or is none
+            complaints = _compared(things, meaning, limit, f"parse_elements({data!r})")
         else:
             documents[connection] += data
             found[connection] += _things(parsers[connection].feed(data))
