@@ -4,6 +4,7 @@ libzmq connects again by itself when a connection is lost or cannot be made. It 
 the handshake or sent what cannot be right: it just reads no more, and nothing but a monitor says so.
 """
 
+import time
 from collections.abc import Callable
 
 import zmq
@@ -14,13 +15,14 @@ __all__ = ["Line"]
 
 _WATCHED = FAILED_HANDSHAKES | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED
 _DENIED = 400  # ZAP's status for a key that is not listed
+_SETTLE = 1.0  # seconds after a loss until which libzmq says that it tries again, if it does
 
 
 class Line:
     """Keeps the socket that `make` returns connected to `address`, and drained by `step`.
 
-    `lost` is called when a connection has ended. `dead`: it will not connect again until `renew`. `trouble`: why
-    there is no connection, for a person; empty while there is one.
+    `lost` is called when a connection has ended. `trouble`: why there is no connection, for a person; empty while
+    there is one.
     """
 
     def __init__(
@@ -33,8 +35,14 @@ class Line:
     def __repr__(self) -> str:
         return f"<Line to {self.address}{': ' if self.trouble else ''}{self.trouble}>"
 
+    @property
+    def dead(self) -> bool:
+        """Whether it will not connect again until `renew`."""
+        return self._refused or (self._ended is not None and time.monotonic() - self._ended > _SETTLE)
+
     def _open(self) -> None:
-        self.dead = False
+        self._refused = False  # or what came was damaged: nothing more is read
+        self._ended: float | None = None  # when a connection did, unless there was another attempt since
         self.trouble = f"nothing answers at {self.address}"
         self.socket = self._make()
         self._monitor = Monitor(self.socket, _WATCHED, self._hear)
@@ -58,19 +66,19 @@ class Line:
     def _hear(self, event: int, value: int) -> None:
         match event:
             case zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self.dead, self.trouble = False, ""
-            case zmq.EVENT_DISCONNECTED:  # and it stays dead unless the next event is a retry
-                self.dead = True
+                self._refused, self._ended, self.trouble = False, None, ""
+            case zmq.EVENT_DISCONNECTED:
+                self._ended = time.monotonic()
                 self.trouble = self.trouble or f"the connection to {self.address} was lost"
                 if self._lost is not None:
                     self._lost()
             case zmq.EVENT_CONNECT_RETRIED:
-                self.dead = False
+                self._refused, self._ended = False, None
             case zmq.EVENT_HANDSHAKE_FAILED_AUTH if value == _DENIED:
-                self.dead = True
+                self._refused = True
                 self.trouble = "the master does not list this node's key: put its .key file into the master's keys_dir"
             case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
                 self.trouble = f"{self.address} ends the handshake: is master.key the key of that master?"
             case _:
-                self.dead = True
+                self._refused = True
                 self.trouble = f"{self.address} does not speak this protocol, or what came was damaged"
