@@ -7,7 +7,7 @@ import argparse
 import os
 import platform
 
-from bench import arrival, control, memory, metrics, scaling, xmpp
+from bench import arrival, bridge, control, memory, metrics, scaling, xmpp
 
 BENCHMARKS = {
     "memory": memory,
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "control": control,
     "scaling": scaling,
     "xmpp": xmpp,
+    "bridge": bridge,
 }
 
 

@@ -17,6 +17,8 @@ from xml.etree.ElementTree import Element
 try:
     import slixmpp
 except ModuleNotFoundError as missing:
+    if missing.name != "slixmpp":
+        raise
     raise ModuleNotFoundError("slixmpp is not installed: pip install 'amoc[slixmpp]'", name="slixmpp") from missing
 from slixmpp.stanza import StreamError as StreamErrorStanza
 
@@ -218,8 +220,7 @@ def shared_context(session: UserSession) -> ssl.SSLContext:
     """The context for STARTTLS, shared by all users of the process with these settings. Raises ConnectFailed."""
     options = session.options
     try:
-        certificate = options.client_certificate.format(id=session.user_id)
-        return client_context(options.accept_any_certificate, options.ca_file, "", certificate)
+        return client_context(options.accept_any_certificate, options.ca_file, "", options.client_certificate)
     except OSError as error:
         reason = f"xmpp_ca_file or xmpp_client_certificate cannot be read: {error}"
         raise ConnectFailed("tls", reason) from error

@@ -85,16 +85,28 @@ class Connecting(Generic[C]):
         session.exit()
         try:
             if session.interrupted:
-                task = asyncio.current_task()
-                assert task is not None
-                only_by_us = task.uncancel() <= self._cancelling
-                if kind is None or (only_by_us and issubclass(kind, asyncio.CancelledError)):
-                    reason = session.error()
-                    raise reason from reason.__cause__
+                await self._interrupted(kind)
             elif not session.over and (kind is None or issubclass(kind, Exception)):
                 await self._client.disconnect(wait=session.options.close_timeout)
         finally:
             self._leave()
+
+    async def _interrupted(self, kind: type[BaseException] | None) -> None:
+        """Raise why the session is over, unless the block has raised something else, or the user is cancelled, too."""
+        cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
+        if not cancelled:
+            try:
+                await asyncio.sleep(0)  # what interrupts may still be under way: not to whatever the user awaits next
+            except asyncio.CancelledError:
+                pass
+        task = asyncio.current_task()
+        assert task is not None
+        only_by_us = task.uncancel() <= self._cancelling
+        if not only_by_us and not cancelled:
+            raise asyncio.CancelledError
+        if only_by_us and (cancelled or kind is None):
+            reason = self._session.error()
+            raise reason from reason.__cause__
 
     def _leave(self) -> None:
         self._session.end()
@@ -116,16 +128,16 @@ async def _log_in(session: UserSession, client: slixmpp.ClientXMPP) -> None:
 
 def _make(session: UserSession, cls: type[C], plugins: Plugins) -> C:
     """A client that is not connected yet. Raises BadInput, ConnectFailed."""
-    options = session.options
-    address = f"{options.account(session.user_id)}@{options.domain}"
+    options, account = session.options, session.account
+    address = f"{account.username}@{account.domain}" + (f"/{account.resource}" if account.resource else "")
     kind: type[C] = bridged(cls)  # type: ignore[arg-type] # classes are hashable
     client: Any = object.__new__(kind)
     client.amoc = session
     try:
-        jid = slixmpp.JID(f"{address}/{options.resource}" if options.resource else address)
+        jid = slixmpp.JID(address)
     except slixmpp.InvalidJID as error:
         raise BadInput(f"{session.who}: {address!r} is no address: {error}") from None
-    client.__init__(jid, options.password.format(id=session.user_id))
+    client.__init__(jid, account.password)
     if client.ssl_context is not shared_context(session):
         raise BadInput(f"{cls.__name__}.__init__ must call super().__init__(jid, password): users share a TLS context")
     client.enable_starttls = options.tls != "never" and not session.server.secure

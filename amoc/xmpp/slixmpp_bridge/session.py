@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
@@ -11,6 +12,7 @@ from amoc import metrics
 from amoc.xmpp.core.address import ServerAddress, parse_address
 from amoc.xmpp.core.stream import Stream
 from amoc.xmpp.errors import Disconnected, XmppError
+from amoc.xmpp.patterns import fill
 from amoc.xmpp.settings import Options
 from amoc.xmpp.slixmpp_bridge.custody import Custody
 from amoc.xmpp.slixmpp_bridge.watch import LoginWatch, stream_error
@@ -31,18 +33,23 @@ _OWNERS = ("_run_out_filters", "api", "client_roster", "plugin", "roster")
 
 
 class UserSession:
-    """The session of user `user_id`, `client.amoc` to its client. `options` are the xmpp_ settings it was made with.
+    """The session of user `user_id`, `client.amoc` to its client.
 
+    `account` is the user's, `options` are the xmpp_ settings it was made with, domain and certificate being its own.
     `ready` is done when the login is, well or not; `reason` is why the session is over.
     """
 
     __slots__ = (
-        "_client", "_ended", "_failure", "_presence", "_task", "custody", "interrupted", "options", "ready", "reason",
-        "server", "user_id", "watch",
+        "_client", "_ended", "_failure", "_presence", "_task", "account", "custody", "interrupted", "options", "ready",
+        "reason", "server", "user_id", "watch",
     )  # fmt: skip
 
     def __init__(self, user_id: int, options: Options) -> None:
         self.user_id = user_id
+        self.account = account = options.own(user_id)
+        if options.client_certificate or account.domain != options.domain:
+            certificate = fill(options.client_certificate, user_id)
+            options = replace(options, domain=account.domain, client_certificate=certificate)
         self.options = options
         self.server: ServerAddress = parse_address(options.server(user_id))
         self.custody = Custody()
@@ -229,7 +236,8 @@ class UserSession:
             return
         self._client = None
         holds = vars(client)
-        for part in (*map(client.plugin.__getitem__, client.plugin), *map(client.roster.__getitem__, client.roster)):
+        owners: list[Any] = [client.plugin, client.roster]
+        for part in [owner[name] for owner in owners for name in list(owner)]:
             vars(part).clear()
         for name in _TABLES:
             holds.get(name, {}).clear()

@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import gc
+import subprocess
+import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,6 +102,18 @@ async def test_the_first_presence_is_timed_once(embedded: EmbeddedServer) -> Non
             client.send_presence()
             assert (await asyncio.wait_for(presences.get(), 5))["from"] == client.boundjid
     assert metrics.current().flush().histograms[PREFIX + "presence"].count == 1
+
+
+async def test_accounts_from_a_file(settings: Config, tmp_path: Path) -> None:
+    (tmp_path / "accounts.csv").write_text("username,password,domain,resource\ncrow,caw,,perch\nraven,nevermore,,\n")
+    async with await serve(password={"crow": "caw", "raven": "nevermore"}.get) as server:
+        settings.set_all({"xmpp_servers": [f"127.0.0.1:{server.port}"], "xmpp_resource": "nest{id}"})
+        async with connect(1, accounts_file=str(tmp_path / "accounts.csv")) as crow:
+            assert str(crow.boundjid) == "crow@localhost/perch"
+        async with connect(2, accounts_file=str(tmp_path / "accounts.csv")) as raven:
+            assert str(raven.boundjid) == "raven@localhost/nest2"
+        with pytest.raises(ConfigError, match="none for user 3"):
+            await connect(3, accounts_file=str(tmp_path / "accounts.csv")).__aenter__()
 
 
 async def test_settings_that_slixmpp_cannot_follow(settings: Config) -> None:
@@ -271,6 +286,24 @@ async def test_who_swallows_the_interruption_is_told_at_the_end(embedded: Embedd
     with pytest.raises(ConnectFailed, match="step connect"):
         async with connect(1):
             pass
+
+
+async def test_an_interruption_does_not_outlive_the_block(embedded: EmbeddedServer) -> None:
+    """The user itself makes the session end, and leaves the block without another await."""
+
+    async def end_it(error: Exception | None) -> None:
+        async with connect(1) as client:
+            client.reconnect(reason="enough")
+            if error is not None:
+                raise error
+
+    task = asyncio.current_task()
+    assert task is not None
+    for error, expected in ((None, Disconnected), (LookupError(), LookupError)):
+        with pytest.raises(expected):
+            await end_it(error)
+        await asyncio.sleep(0)
+        assert task.cancelling() == 0
 
 
 @pytest.mark.parametrize("how", ["disconnect", "abort"])
@@ -465,3 +498,21 @@ async def test_a_user_whose_server_does_not_say_goodbye(settings: Config) -> Non
         async with connect(7, servers=[server.address], close_timeout=0.05):
             pass
         assert loop.time() - began < 2
+
+
+# -- without slixmpp -----------------------------------------------------------------------------------------
+
+
+def test_slixmpp_is_needed_by_who_uses_it_only() -> None:
+    code = """
+import sys
+import amoc.xmpp, amoc.cli.main
+assert "slixmpp" not in sys.modules
+sys.modules["slixmpp"] = None
+try:
+    import amoc.xmpp.slixmpp_bridge
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "slixmpp is not installed: pip install 'amoc[slixmpp]'\n"
