@@ -223,11 +223,14 @@ class InstallDir:
         return True
 
     def start(self) -> bool:
-        """Start a node in the background. True if none ran."""
+        """Start a node in the background. True if none ran.
+
+        A master that runs without all its slaves is started: they may be deployed only after it.
+        """
         if self.running():
             return False
         done = self._amoc("start", timeout=STOP_TIMEOUT)
-        if done.returncode:
+        if not self.running():
             raise Problem(f"the node does not start: {_last_line(done.stdout + done.stderr)}")
         return True
 
