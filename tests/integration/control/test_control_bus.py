@@ -200,7 +200,7 @@ async def test_closing_ends_what_is_under_way_and_leaves_nothing(hub: Hub) -> No
         other.close()
         for result in await asyncio.gather(*waiting, return_exceptions=True):
             assert isinstance(result, TimeoutError)
-            assert "closed" in str(result)
+            assert "closed" in str(result) or "was lost" in str(result)  # whichever comes first
         with pytest.raises(TimeoutError, match="closed"):
             await node.request(hello("a"))
     await eventually(lambda: descriptors() <= before)
