@@ -87,6 +87,7 @@ class UserSession:
         """Belong together with a client; before it has handlers of the scenario, so that ours come first."""
         self._client = client
         client.add_event_handler("auth_success", self._on_authenticated)
+        client.add_event_handler("no_auth", self._on_no_mechanism)
         client.add_event_handler("session_start", self._on_session_start)
         client.add_event_handler("stream_error", self._on_stream_error)
 
@@ -148,6 +149,10 @@ class UserSession:
     def _on_authenticated(self, _: object) -> None:
         if self.watch is not None:
             self.watch.authenticated()
+
+    def _on_no_mechanism(self, _: object) -> None:
+        if self.watch is not None:
+            self.fail(self.watch.without_mechanism())
 
     def _on_session_start(self, _: object) -> None:
         watch, client = self.watch, self._client

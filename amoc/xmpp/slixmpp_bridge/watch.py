@@ -98,6 +98,12 @@ class LoginWatch:
             return self._answered(element)
         return None
 
+    def without_mechanism(self) -> AuthFailed:
+        """There are mechanisms that the server offers and the settings allow, but slixmpp cannot use them here."""
+        allowed = " ".join(sorted(mechanisms(self._options)))
+        reason = f"slixmpp cannot use {allowed} here: of channel bindings it has only tls-unique, up to TLS 1.2"
+        return AuthFailed(reason, cause="not-offered")
+
     def handled_badly(self, element: Element, error: Exception) -> ConnectFailed:
         """Given an element, slixmpp has raised."""
         if element.tag == _SUCCESS:

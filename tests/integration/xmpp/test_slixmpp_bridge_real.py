@@ -1,6 +1,7 @@
 """Users that are slixmpp clients, against ejabberd and Prosody: TLS, mechanisms, plugins, refusals, crash, removal."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from amoc.xmpp.slixmpp_bridge import connect
 from amoc.xmpp.transport.tls import client_context
 from tests.support.scene import scene
 from tests.support.servers import Server
+from tests.support.servers.certificates import CLIENT
 from tests.support.servers.prosody import Prosody
 
 pytestmark = pytest.mark.usefixtures("settings")
@@ -84,6 +86,49 @@ async def test_every_mechanism(server: Server, settings: Config, accounts: Calla
     else:
         with pytest.raises(AuthFailed, match=f"xmpp_sasl is {mechanism}, but the server offers .*PLAIN"):
             await connect(453, sasl=mechanism).__aenter__()
+
+
+async def test_anonymous(server: Server) -> None:
+    domain = "localhost" if server.name == "ejabberd" else "anonymous.local"
+    async with (
+        connect(457, sasl="ANONYMOUS", domain=domain) as one,
+        connect(457, sasl="ANONYMOUS", domain=domain) as two,
+    ):
+        assert one.boundjid.bare != two.boundjid.bare
+
+
+async def test_by_certificate(server: Server, settings: Config) -> None:
+    settings.set_all({"xmpp_tls": "required", "xmpp_ca_file": str(server.authority), "xmpp_domain": "scram.local"})
+    settings.set_all({"xmpp_client_certificate": str(server.certificate.client), "xmpp_password": "unknown"})
+    if server.name == "ejabberd":
+        for mechanism in ("", "EXTERNAL"):
+            async with connect(458, sasl=mechanism) as client:
+                assert str(client.boundjid) == f"{CLIENT}/res1"
+    else:  # Prosody has it for servers only
+        with pytest.raises(AuthFailed, match="xmpp_sasl is EXTERNAL, but the server offers"):
+            await connect(458, sasl="EXTERNAL").__aenter__()
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+async def test_channel_binding(server: Server, accounts: Callable[..., None], version: str) -> None:
+    accounts(459)
+    client_context.cache_clear()
+    context = client_context(True, "", "", "")
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    options: dict[str, Any] = {"accept_any_certificate": True, "tls": "required"}
+    plus = f"{OFFERED[server.name]}-PLUS"
+    try:
+        async with connect(459, sasl="", **options):
+            pass
+        if version == "TLSv1_2":
+            async with connect(459, sasl=plus, **options):
+                pass
+        else:  # Prosody does not offer it then
+            words = "slixmpp cannot use" if server.name == "ejabberd" else "xmpp_sasl is"
+            with pytest.raises(AuthFailed, match=f"{words} {plus}"):
+                await connect(459, sasl=plus, **options).__aenter__()
+    finally:
+        client_context.cache_clear()
 
 
 @pytest.mark.parametrize("direct", [False, True])
