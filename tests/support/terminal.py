@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +65,14 @@ def until(condition: Callable[[], Any], what: str, timeout: float = TIMEOUT) -> 
 
 
 class Shell:
-    """One amoc in a pseudo-terminal. `text` is all that was shown, escape sequences taken out."""
+    """A command in a pseudo-terminal: amoc, or ssh to one. `text` is all that was shown, without escape sequences."""
 
-    def __init__(self, arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
         self._process = pexpect.spawn(
-            AMOC[0],
-            [*AMOC[1:], *arguments],
+            command[0],
+            list(command[1:]),
             cwd=str(folder),
-            env=environment,
+            env=dict(environment),
             encoding="utf-8",
             codec_errors="replace",
             dimensions=(50, 160),
@@ -188,7 +188,7 @@ class Workplace:
 
     def terminal(self, *arguments: str) -> Shell:
         """Run a command in a terminal."""
-        shell = Shell(list(arguments), self.folder, self.environment)
+        shell = Shell([*AMOC, *arguments], self.folder, self.environment)
         self._shells.append(shell)
         return shell
 
