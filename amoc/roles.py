@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from amoc import __version__, config
-from amoc.cluster import Events, Master
+from amoc.cluster import Events, Journal, Master
 from amoc.config import Config, Layer
 from amoc.control import MemoryBus
 from amoc.control.keys import MASTER, KeyRing, check_name, read_pair, read_public
@@ -101,7 +101,7 @@ async def local_node(options: NodeOptions) -> AsyncIterator[Context]:
 async def master_node(options: NodeOptions) -> AsyncIterator[Context]:
     """The master of a cluster in the running loop; leaving ends the test, and leaves the slaves to themselves.
 
-    Raises ConfigError for settings, BadInput for keys, hosts and ports that cannot be used.
+    Raises ConfigError for settings, BadInput for keys, hosts and ports that cannot be used, Failed for a state_dir.
     """
     configuration = build_config(options)
     config.use(configuration)
@@ -113,7 +113,8 @@ async def master_node(options: NodeOptions) -> AsyncIterator[Context]:
     port = configuration.get("control_port")
     bus = ZmqMasterBus(configuration.get("control_host"), port, port + 1, pair, ring.owner, _say(events))
     try:
-        master = Master(name, __version__, configuration, events, bus, EXTRA_SETTINGS)
+        journal = Journal(Path(configuration.get("state_dir")))
+        master = Master(name, __version__, configuration, events, bus, EXTRA_SETTINGS, journal)
         try:
             yield Context("master", name, scenario_store(configuration), events, master.status, master, fleet)
         finally:
@@ -142,11 +143,14 @@ async def slave_node(options: NodeOptions) -> AsyncIterator[Context]:
     state = NodeState(name, _workers(configuration, options), _own_layer(configuration), EXTRA_SETTINGS)
     agent = Agent(state, bus, __version__, _address_towards(host, port))
     try:
-        await agent.start()
+        status = _slave_status(agent, bus, f"{host}:{port}")
+        context = Context("slave", name, scenario_store(configuration), events, status)
+        agent.begin()
+        ending = asyncio.create_task(_end_with(agent, context))
         try:
-            status = _slave_status(state, bus, f"{host}:{port}")
-            yield Context("slave", name, scenario_store(configuration), events, status)
+            yield context
         finally:
+            ending.cancel()
             await agent.close()
     finally:
         bus.close()
@@ -183,20 +187,26 @@ def _say(events: Events) -> Callable[[str], None]:
     return lambda text: events.say("control", text, "WARNING")
 
 
-def _slave_status(state: NodeState, bus: ZmqNodeBus, master: str) -> Callable[[], dict[str, Any]]:
+async def _end_with(agent: Agent, context: Context) -> None:
+    """A slave whose name another has taken does not go on."""
+    context.events.say("node", await agent.over(), "ERROR")
+    context.closing.set()
+
+
+def _slave_status(agent: Agent, bus: ZmqNodeBus, master: str) -> Callable[[], dict[str, Any]]:
     """What `node.status` shows on a slave: the part of `local.status` that it knows by itself."""
     born = time.time()
 
     def status() -> dict[str, Any]:
         return {
-            "node": state.name,
+            "node": agent.state.name,
             "role": "slave",
             "master": master,
-            "trouble": bus.trouble,
+            "trouble": bus.trouble or agent.trouble,
             "version": __version__,
             "pid": os.getpid(),
             "uptime": round(time.time() - born, 1),
-            "state": state.state,
+            "state": agent.state.state,
         }
 
     return status

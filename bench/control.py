@@ -63,8 +63,9 @@ class Cluster:
     keys: KeyPair
     slaves: dict[str, KeyPair]
 
-    def restart(self) -> None:
+    async def restart(self) -> None:
         """Another master on the same ports that knows nothing."""
+        await self.master.close(end=False)
         self.bus.close()
         self.master, self.bus = _master(self.keys, self.slaves, self.bus.pub_port, self.bus.rep_port)
 
@@ -110,7 +111,7 @@ async def _many_slaves(nodes: int, fill: float, steady: float, cores: list[int])
         grown = (_resident() - memory) / wall * 60
         growth = f"{grown / 2**20:+.1f} MiB a minute: {'as it must be' if grown <= GROWTH_GOAL else 'MISSED'}"
         print(f"{'memory of the master':50}{memory / 2**20:10.1f} MiB, {growth}")
-        cluster.restart()
+        await cluster.restart()
         _line("another master on its ports: all registered again", *await _cost(lambda: _registered(cluster)))
         print(f"{'refused meanwhile':50}{dict(cluster.bus.refused)}")
 
@@ -167,6 +168,7 @@ async def _cluster(nodes: int, cores: list[int]) -> AsyncIterator[tuple[Cluster,
             process.stdin.close()
         for process in processes:
             await process.wait()
+        await cluster.master.close(end=False)
         cluster.bus.close()
 
 
@@ -184,7 +186,7 @@ async def _do(master: Master, users: int) -> None:
 async def _registered(cluster: Cluster) -> None:
     """Until every slave has said hello and has beaten."""
     async with asyncio.timeout(REGISTERED):
-        while sum(node.seq > 0 for node in cluster.master.state.nodes.values()) < len(cluster.slaves):
+        while len(cluster.master.state.books.seqs) < len(cluster.slaves):
             await asyncio.sleep(0.05)
 
 

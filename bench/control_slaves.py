@@ -36,6 +36,7 @@ from amoc.control import (
     WorkerFigures,
     apply,
     count,
+    granted,
     messages,
 )
 from amoc.control.keys import KeyPair
@@ -65,6 +66,7 @@ class Slave:
         self._desired = Desired()
         self._now = asyncio.Event()
         self._seq = 0
+        self._known = 0  # the last beat that the master has taken in
 
     async def live(self) -> None:
         """Until cancelled."""
@@ -82,7 +84,9 @@ class Slave:
         while True:
             try:
                 hello = Hello(self._name, self._incarnation, PROTOCOL, "bench", WORKERS)
-                if isinstance(await self._bus.request(hello), Welcome):
+                reply = await self._bus.request(hello)
+                if isinstance(reply, Welcome):
+                    self._known = reply.seq
                     return await self._take_snapshot()
                 await asyncio.sleep(AGAIN)
             except TimeoutError:
@@ -111,22 +115,28 @@ class Slave:
                     await self._take_snapshot()
             except TimeoutError:
                 continue
+            if isinstance(reply, BeatReply):
+                self._known = reply.seq
             if isinstance(reply, Refused):
                 await self._register()
             return
 
     def _next_beat(self) -> Beat:
         desired = self._desired
-        users = count(desired.assigned.get(self._name, ()))
+        seat = desired.seats.get(self._name)
+        users = 0 if seat is None else count(granted(seat.grants))
         workers = [WorkerFigures(i, 1000 + i, users // WORKERS, 37.5, 50 << 20, 1.5, 0.1) for i in range(WORKERS)]
         return Beat(
             node=self._name,
             incarnation=self._incarnation,
             seq=self._seq,
+            covers=self._seq - self._known,
             applied=desired.number,
             state="running" if desired.phase == "run" else "idle",
             run_id=desired.run.id if desired.run is not None else None,
+            seat=0 if seat is None else seat.number,
             phase=desired.phase if desired.run is not None else None,
+            led=desired.leader == self._name,
             counts=Counts(running=users, starts=users),
             workers=workers,
             metrics=self._deltas[self._seq % len(self._deltas)],

@@ -5,6 +5,7 @@ May import: control, scenario, metrics, annotations, config.
 """
 
 from amoc.cluster.events import Events
+from amoc.cluster.journal import Journal
 from amoc.cluster.master import Master
 
-__all__ = ["Events", "Master"]
+__all__ = ["Events", "Journal", "Master"]

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -57,6 +57,14 @@ class Events:
     def history(self) -> list[dict[str, Any]]:
         """The run's events so far, oldest first."""
         return [msgspec.to_builtins(event) for event in self._history]
+
+    def kept(self) -> list[Event]:
+        """The run's events so far, for the master's file."""
+        return list(self._history)
+
+    def restore(self, events: Iterable[Event]) -> None:
+        """The run's events that were kept; nobody is told again."""
+        self._history.extend(events)
 
     def forget(self) -> None:
         """A new run begins its own history."""

@@ -1,11 +1,11 @@
-"""The master: carries out what an operator asks for, over the bus, and waits until the nodes have done it.
+"""The master: carries out what an operator asks for, and waits until the nodes have done it.
 
-A thin shell around `state`. Every method that an operation calls returns plain data and raises BadInput
-(nothing was changed) or Failed (it was tried; the text says what came of it).
+A thin shell around `state`, which `keeper` keeps going. Every method that an operation calls returns plain data, per
+node what it did or `error`, and raises BadInput (nothing was changed) or Failed (it was tried; the text says what came
+of it, and that no node has done it).
 """
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -13,33 +13,18 @@ from typing import Any
 
 import msgspec
 
+from amoc.cluster import saved
 from amoc.cluster.events import Events
+from amoc.cluster.finding import find
+from amoc.cluster.journal import Journal
+from amoc.cluster.keeper import Keeper
 from amoc.cluster.settings import RunSettings
 from amoc.cluster.state import ClusterState
 from amoc.cluster.view import node_figures, status
 from amoc.config import UNSET, Config
-from amoc.control import (
-    HIGHEST,
-    PROTOCOL,
-    Beat,
-    BeatReply,
-    Command,
-    Fetch,
-    Fetched,
-    Hello,
-    IdRange,
-    MasterBus,
-    Refused,
-    Remove,
-    Reply,
-    Request,
-    Run,
-    Snapshot,
-    SnapshotReply,
-    Welcome,
-)
+from amoc.control import HIGHEST, Command, IdRange, MasterBus, Own, Run, Step, not_before
 from amoc.errors import BadInput, Failed
-from amoc.metrics import Store, unpack
+from amoc.metrics import Store
 from amoc.scenario import Info, Source, inspect
 
 __all__ = ["Master"]
@@ -47,51 +32,91 @@ __all__ = ["Master"]
 # Seconds to wait for the nodes' acknowledgements: they beat every second and answer at once.
 ACKNOWLEDGE = 10.0
 PING = 3.0
-# A node ends its own steps in time (node/state.py); these bounds only end the waiting if it does not.
+# A node ends its own steps in time (node/crew.py) and is lost after 10 s of silence; these bounds only end the waiting.
 BEGIN = 200.0
 END = 60.0
 
 
 class Master:
-    """The master of a cluster. `config` holds its settings, `events` the stream of what happens."""
+    """The master of a cluster, in the running loop.
+
+    `config` holds its settings, `events` the stream of what happens. With a `journal` it goes on with the test that
+    was running when the last master ended; raises Failed when the journal cannot be read.
+    """
 
     def __init__(
-        self, name: str, version: str, config: Config, events: Events, bus: MasterBus, extra_settings: tuple[str, ...]
+        self,
+        name: str,
+        version: str,
+        config: Config,
+        events: Events,
+        bus: MasterBus,
+        extra_settings: tuple[str, ...],
+        journal: Journal | None = None,
     ) -> None:
         self.name = name
         self.version = version
         self.config = config
         self.events = events
-        self.state = ClusterState()
-        self.store = Store()
         self.born = time.time()
-        self.started: float | None = None
-        self.ended: float | None = None
-        self.reason: str | None = None
-        self._extra = extra_settings
-        self._settings = RunSettings(config)
-        self._bus = bus
-        self._sources: dict[str, Source] = {}
         self.preparing: str | None = None  # the scenario that `do` is about to start
-        self._checking: asyncio.Future[Info] | None = None  # its check, which `stop` may break off
-        self._ending: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
+        self._extra = extra_settings
+        self._settings = RunSettings(config, find)
+        # The numbers of a master that has lost its state go on above those of the one before.
+        self.state = ClusterState(self._settings, version, int(self.born * 1000))
+        self._info: Info | None = None
+        self._checking: asyncio.Future[Info] | None = None  # a scenario's check, which `stop` may break off
         self._settings_lock = asyncio.Lock()
-        self._all_ended = False
-        bus.serve(self._answer)
+        if journal is not None and (found := journal.read()) is not None:
+            self._restore(found)
+        self._keeper = Keeper(self.state, bus, events, journal, self._complete, self._heed)
 
     def __repr__(self) -> str:
         return f"<Master {self.name} {self.state}>"
 
-    async def close(self) -> None:
-        """End a run that is under way, at once."""
-        if self.preparing is not None or self.state.active() or self.ending:
-            await self.stop(force=True)
+    async def close(self, *, end: bool = True) -> None:
+        """End a run that is under way, at once; or let it go on without a master, for another to take up."""
+        try:
+            if not end:
+                return
+            if self.preparing is not None or self.state.active() or self.ending:
+                await self.stop(force=True)
+        finally:
+            await self._keeper.close()
 
     @property
     def ending(self) -> bool:
         """Whether a run is being taken to its end."""
-        return self._ending is not None and not self._ending.done()
+        return self.state.ending()
+
+    @property
+    def store(self) -> Store:
+        """The metrics of the run."""
+        return self.state.store
+
+    # What outlives this process
+
+    def _complete(self, found: saved.Saved) -> saved.Saved:
+        found.info = self._info
+        found.runtime = self.config.runtime()
+        found.events = self.events.kept()
+        return found
+
+    def _heed(self, command: Command) -> None:
+        """The run's own settings end with it."""
+        if isinstance(command, Step) and command.phase == "over":
+            self._settings.end()
+
+    def _restore(self, found: saved.Saved) -> None:
+        saved.restore(self.state, found, time.monotonic())
+        self.events.restore(found.events)
+        if self.state.active():
+            self.config.set_all({n: v for n, v in found.runtime.items() if n in self._settings.live})
+            if found.info is not None:
+                self._info = found.info
+                self._settings.begin(found.info)
+            text = f"the master was restarted and goes on with {self.state.run.scenario} (run {self.state.run.id})"
+            self.state.say("run", text, "WARNING")
 
     # Operations
 
@@ -120,30 +145,29 @@ class Master:
             raise BadInput(f"users {first} to {last}: the first must be at least 1 and the last not below the first")
         _check_highest(last)
         self._settings.check_run(settings)
-        chosen = self._known(nodes) or sorted(self.state.nodes)
-        if not chosen:
-            raise Failed("there is no slave to run users on: start the slaves, then look at nodes()")
+        self._up(nodes)
         self.preparing = source.name
         try:
             info = await self._check(source, settings)
+            await self._quiet()
+            chosen = self._up(nodes)
+            self._info = info
             self._settings.begin(info)
-            await self._begin(source, chosen, comment)
+            self._start(source, chosen, first, last, nodes is None, comment or "")
+            await self._started()
         finally:
             self.preparing = None
-        self._publish(self.state.step("run"))
-        assign = self.state.assign(first, last)
-        await self._acknowledged(assign)
-        return {node: {"users": _ranges(ids)} for node, ids in assign.ids.items()}
+        number = self.state.desired.number
+        return await self._per_node(number, chosen, lambda node: {"users": self._users_of(node)})
 
     def _check_free(self) -> None:
         """BadInput if there is a run already, in whichever phase."""
         if self.preparing is not None:
             raise BadInput(f"{self.preparing} is being started already: wait for it, or stop it first")
-        run = self.state.desired.run
-        if run is not None and self.ending:
-            raise BadInput(f"{run.scenario} is still being stopped: wait until it is over")
-        if run is not None and self.state.active():
-            raise BadInput(f"{run.scenario} is running already: stop it first, or add users to it")
+        if self.ending:
+            raise BadInput(f"{self.state.run.scenario} is still being stopped: wait until it is over")
+        if self.state.active():
+            raise BadInput(f"{self.state.run.scenario} is running already: stop it first, or add users to it")
 
     async def _check(self, source: Source, settings: Mapping[str, Any]) -> Info:
         """Inspect what is to be run. Raises Failed when `stop` breaks it off."""
@@ -157,67 +181,105 @@ class Master:
         finally:
             self._checking = None
 
-    async def _begin(self, source: Source, nodes: list[str], comment: str | None) -> None:
-        """Take the nodes through setup and init."""
-        self._sources = {source.version: source}
-        self.store = Store()
+    async def _quiet(self) -> None:
+        """Wait until no lost node can have users of the last test any more."""
+        left = self.state.quiet_at() - time.monotonic()
+        if left > 0:
+            text = f"a slave of the last test was lost, and may have users for {left:.0f} s yet: waiting for their end"
+            self.events.say("run", text, "WARNING")
+            await self._keeper.until(lambda: self.state.quiet_at() <= time.monotonic(), left + 1)
+
+    def _start(self, source: Source, nodes: list[str], first: int, last: int, all_nodes: bool, comment: str) -> None:
         self.events.forget()
-        self.started, self.ended, self.reason = time.time(), None, None
-        self._ending, self._all_ended = None, False
+        started = time.time()
         seed = random.SystemRandom().getrandbits(32)
-        began = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self.started))
+        began = time.strftime("%Y%m%d-%H%M%S", time.gmtime(started))
         run_id = f"{began}-{source.name}-{seed & 0xFFFF:04x}"  # two runs may begin within one second
-        run = Run(run_id, source.name, source.version, self._settings.values(), nodes, self.started, seed)
-        self._publish(self.state.start(run, self._settings.interval(len(nodes))))
-        self.events.say("run", f"{source.name} starts on {', '.join(nodes)} (run {run_id})" + _remark(comment))
+        run = Run(
+            id=run_id,
+            scenario=source.name,
+            version=source.version,
+            settings=self._settings.values(),
+            nodes=nodes,
+            started_at=started,
+            seed=seed,
+            first=first,
+            last=last,
+            open=all_nodes,
+            lease=None if self.config.get("role") == "local" else self.config.get("master_timeout"),
+            comment=comment,
+        )
+        self.state.start(run, source, nodes)
+        remark = f": {comment}" if comment else ""
+        self.state.say("run", f"{source.name} starts on {', '.join(nodes)} (run {run_id}){remark}")
+        self._keeper.perform()
+
+    async def _started(self) -> None:
+        """Wait until the users are handed out. Whatever comes between ends the run."""
         try:
-            await self._until(lambda: self.state.reached("setup"), BEGIN, "the scenario to load")
-            data = self.state.of_run()[0].data
-            self._publish(self.state.step("init", data))
-            await self._until(lambda: self.state.reached("init"), BEGIN, "init()")
+            for phase, what in (("setup", "the scenario to load"), ("init", "init()")):
+                done = await self._keeper.until(lambda: self.state.desired.phase != phase, BEGIN)  # noqa: B023
+                if not done:
+                    raise Failed(f"waited {BEGIN:.0f} s in vain for {what} on {', '.join(self.state.desired.seats)}")
         except BaseException as error:
-            cancelled = isinstance(error, asyncio.CancelledError)
-            self._fail("its start was cancelled" if cancelled else str(error) or type(error).__name__, force=False)
-            await asyncio.wait({self._end()})
+            if not not_before(self.state.desired.phase, "run"):
+                cancelled = isinstance(error, asyncio.CancelledError)
+                reason = "its start was cancelled" if cancelled else str(error) or type(error).__name__
+                self.state.stop(False, reason, failed=not cancelled)
+                self._keeper.perform()
+                await asyncio.shield(asyncio.ensure_future(self._ended()))
             raise
+        if self.state.desired.phase != "run":
+            await self._ended()
+            reason = self.state.desired.reason or ""
+            raise Failed(reason if self.state.desired.failed else "the test was stopped meanwhile")
 
     async def add(self, count: int, nodes: Sequence[str] | None = None) -> dict[str, Any]:
         """More users, from the highest id used on, for all nodes of the run or for some of them."""
         self._check_running("add users to")
-        chosen = self._of_run(nodes)
         if count < 1:
             raise BadInput(f"add({count}): the number of users must be at least 1")
-        first, last = self.state.highest + 1, self.state.highest + count
+        chosen = self._of_run(nodes)
+        first, last = self.state.desired.highest + 1, self.state.desired.highest + count
         _check_highest(last)
+        if not any(place.name in chosen for place in self.state.places()):
+            raise Failed(f"no node takes users now: {self._conditions(chosen)}")
         assign = self.state.assign(first, last, chosen)
-        self._all_ended = False
-        self.events.say("run", f"{count} users added: {first} to {last}")
-        await self._acknowledged(assign)
-        return {node: {"added": sum(map(len, ids)), "users": _ranges(ids)} for node, ids in assign.ids.items()}
+        self.state.say("run", f"{count} users added: {first} to {last}")
+        self._keeper.perform()
+
+        def added(node: str) -> dict[str, Any]:
+            ids = assign.ids.get(node, [])
+            return {"added": sum(map(len, ids)), "users": _ranges(ids)}
+
+        return await self._per_node(assign.number, assign.ids if nodes is None else chosen, added)
 
     async def remove(self, count: int, force: bool = False, nodes: Sequence[str] | None = None) -> dict[str, Any]:
-        """End the newest users, of all nodes or of some: exactly `count`, or all there are."""
+        """End the newest users, of all nodes or of some: exactly `count`, or all there are.
+
+        What a node that was lost meanwhile owes is removed when it comes back, or is lost with it.
+        """
         self._check_running("remove users from")
-        chosen = self._of_run(nodes)
         if count < 1:
             raise BadInput(f"remove({count}): the number of users must be at least 1")
-        removed: dict[str, int] = {}
-        left = count
-        # Users that end by themselves before the command meets them are made up for by the next newest.
-        while left > 0 and (command := self.state.remove(left, force, chosen)) is not None:
-            for node, number in (await self._dropped(command)).items():
-                removed[node] = removed.get(node, 0) + number
-                left -= number
-        if left == count:
+        chosen = self._of_run(nodes)
+        removing = self.state.remove(count, force, None if nodes is None else chosen)
+        if removing is None:
             raise Failed("there is no user left to remove")
-        self.events.say("run", f"{count - left} users removed" + (" by force" if force else ""))
-        return {node: {"removed": number} for node, number in removed.items()}
-
-    async def _dropped(self, command: Remove) -> dict[str, int]:
-        """Publish a removal; how many users it met, by node."""
-        self._publish(command)
-        await self._until(lambda: self.state.dropped(command) is not None, ACKNOWLEDGE, "the users to be removed")
-        return self.state.dropped(command) or {}
+        self._keeper.perform()
+        done = await self._keeper.until(lambda: self.state.removed(removing), ACKNOWLEDGE, self._check_goes_on)
+        open_ = removing.open(self.state.desired.seats)
+        removed = sum(removing.met.values())
+        if not done and not removed:
+            raise Failed(f"waited {ACKNOWLEDGE:.0f} s in vain for the users to be removed on {', '.join(open_)}")
+        if not removed and not open_:
+            raise Failed("there is no user left to remove")
+        self.events.say("run", f"{removed} users removed" + (" by force" if force else ""))
+        replies: dict[str, Any] = {node: {"removed": number} for node, number in removing.met.items()}
+        for node, number in open_.items():
+            text = f"it has not answered; {number} of its users are to be removed"
+            replies[node] = {"removed": removing.met.get(node, 0), "error": text}
+        return dict(sorted(replies.items()))
 
     async def stop(self, *, force: bool = False, reason: str = "stopped") -> dict[str, Any]:
         """End the run; returns per node the state it is in afterwards. One that is ending already is waited for.
@@ -225,26 +287,64 @@ class Master:
         `reason` is for the report, unless there is one already.
         """
         if self._checking is not None:  # nothing is started yet
-            checking, nodes = self._checking, self.state.nodes.values()
+            checking, members = self._checking, list(self.state.members.by_name.values())
             checking.cancel()
             await asyncio.wait({checking})
-            return {node.name: {"state": node.state} for node in nodes}
+            return {member.name: {"state": member.state} for member in members}
         if self.state.active():
-            self.reason = self.reason or reason
-            self._publish(self.state.stop(force))
+            self.state.stop(force, reason)
+            self._keeper.perform()
         elif not self.ending:
             raise BadInput("no test is running")
-        await asyncio.shield(self._end())
-        return {node.name: {"state": node.state} for node in self.state.of_run()}
+        await self._ended()
+        return {node: self._state_of(node) for node in self.state.desired.seats}
+
+    async def _ended(self) -> None:
+        """Wait for the run's end. Raises Failed if it takes too long; `stop` may be tried again."""
+        for phase, bound, what in (("teardown", END, "the users to end"), ("over", BEGIN, "teardown")):
+            done = await self._keeper.until(lambda: not_before(self.state.desired.phase, phase), bound)  # noqa: B023
+            if not done:
+                raise Failed(f"waited {bound:.0f} s in vain for {what} on {self._conditions(self.state.desired.seats)}")
+        if not await self._keeper.until(lambda: not self.ending, ACKNOWLEDGE):
+            names = self._conditions(self.state.desired.seats)
+            raise Failed(f"waited {ACKNOWLEDGE:.0f} s in vain for the end on {names}")
 
     def users(self) -> dict[str, int]:
-        """The users of the run, by what they do."""
-        counts = self.state.counts()
-        return {"wanted": self.state.given - self.state.removed, **msgspec.to_builtins(counts)}
+        """The users of the run, by what they do; `wanted`: all that were given, without those that were removed."""
+        counts = self.state.counts(shown=True)
+        return {"wanted": self.state.desired.given - self.state.books.removed, **msgspec.to_builtins(counts)}
 
     def status(self) -> dict[str, Any]:
         """Everything known; see docs/console.md for the shape."""
         return status(self)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """All nodes that have ever registered, in the order of their names, for people and programs."""
+        now = time.monotonic()
+        return [node_figures(self.state, member, now) for _, member in sorted(self.state.members.by_name.items())]
+
+    async def ping_nodes(self) -> dict[str, Any]:
+        """How long each node took to hear a command and to answer it with a beat, or why it did not."""
+        begun = time.monotonic()
+        ping = self.state.ping()
+        self._keeper.perform()
+        found: dict[str, Any] = {}
+
+        def answered() -> bool:
+            for member in self.state.members.by_name.values():
+                if member.name not in found and member.applied >= ping.number:
+                    found[member.name] = {"answer_ms": round((time.monotonic() - begun) * 1000, 1)}
+            missing = [m for m in self.state.members.by_name.values() if m.name not in found]
+            return all(member.condition == "lost" for member in missing)
+
+        await self._keeper.until(answered, PING)
+        for member in self.state.members.by_name.values():
+            if member.name not in found:
+                silent = time.monotonic() - member.heard
+                found[member.name] = {"error": f"no answer; {member.condition}, last heard {silent:.0f} s ago"}
+        return dict(sorted(found.items()))
+
+    # Settings
 
     def setting(self, name: str, default: Any = UNSET) -> Any:
         """The value of one setting, of amoc's own or of the running scenario's; a secret is hidden."""
@@ -253,39 +353,6 @@ class Master:
     def settings(self) -> dict[str, Any]:
         """Every declared setting with its value, source, type, default and meaning."""
         return self._settings.all()
-
-    def nodes(self) -> list[dict[str, Any]]:
-        """All nodes that have ever registered, in the order of their names, for people and programs."""
-        now = time.monotonic()
-        return [node_figures(node, now) for _, node in sorted(self.state.nodes.items())]
-
-    async def ping_nodes(self) -> dict[str, Any]:
-        """How long each node took to hear a command and to answer it with a beat, or why it did not."""
-        begun = time.monotonic()
-        ping = self.state.ping()
-        self._publish(ping)
-        found: dict[str, Any] = {}
-
-        def answered() -> bool:
-            for node in self.state.nodes.values():
-                if node.name not in found and node.applied >= ping.number:
-                    found[node.name] = {"answer_ms": round((time.monotonic() - begun) * 1000, 1)}
-            return len(found) == len(self.state.nodes)
-
-        with contextlib.suppress(Failed):
-            await self._until(answered, PING, "an answer", watch=False)
-        for name in self.state.nodes.keys() - found.keys():
-            found[name] = {"error": f"no answer within {PING:.0f} s"}
-        return dict(sorted(found.items()))
-
-    async def update_settings(self, values: Mapping[str, Any], nodes: Sequence[str] | None = None) -> dict[str, Any]:
-        """Change settings of all nodes, or of some; returns per node what is in force there.
-
-        For all nodes the values stay in force for later runs. For some of them they last as long as the run.
-        """
-        chosen = self._known(nodes) or sorted(self.state.nodes)
-        in_force = await self.set_settings(values)
-        return {name: {"settings": in_force} for name in chosen}
 
     async def set_settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Change settings here and on every node: all of them or, if one is wrong, none. Returns what is in force."""
@@ -298,6 +365,20 @@ class Master:
         await self._change({}, (name,), f"{name} taken back")
         return self._settings.get(name, None)
 
+    async def update_settings(self, values: Mapping[str, Any], nodes: Sequence[str] | None = None) -> dict[str, Any]:
+        """Change settings of all nodes, or of some; returns per node what is in force there.
+
+        For all nodes the values stay in force for later runs. For some of them they last as long as the run.
+        """
+        if nodes is not None:
+            return await self._change_some(values, self._of_run(nodes))
+        in_force = await self.set_settings(values)
+        members = self.state.members.by_name.values()
+        return {
+            member.name: {"error": f"{member.name} is lost"} if member.condition == "lost" else {"settings": in_force}
+            for member in sorted(members, key=lambda member: member.name)
+        }
+
     def run_settings(self) -> dict[str, Any]:
         """The run-time settings of the last run, secrets hidden."""
         return self._settings.shown(self.state.desired.settings)
@@ -309,171 +390,145 @@ class Master:
         """
         names = (*values, *unset)
         async with self._settings_lock:
-            run = self.state.desired.run if self.state.active() else None
-            self._settings.check_change(names, running=run is not None)
-            info = None
-            if run is not None and self._settings.concerns_scenario(names):
-                given = self._settings.given_after(values, unset)
-                source = self._sources[run.version]
-                info = await inspect(source, given, layer=self.config.layer(), extra=self._extra)
-                if not self.state.active() or self.state.desired.run is not run:
-                    raise Failed("the test ended meanwhile: nothing was changed")
+            run, info = await self._checked(names, self._settings.given_after(values, unset))
             self._settings.change(values, unset, info)
+            self._info = info or self._info
             self.events.say("settings", f"settings changed: {said}")
             if run is None:
                 return
-            change = self.state.change(self._settings.values(), self._settings.interval(len(run.nodes)))
-        await self._acknowledged(change, watch=False)
+            own = {
+                node: Own({n: v for n, v in seat.own.settings.items() if n not in names}, seat.own.interval)
+                for node, seat in self.state.desired.seats.items()
+                if seat.own is not None and seat.own.settings.keys() - set(names)
+            }
+            interval = self._settings.interval(max(1, len(self.state.healthy())))
+            change = self.state.change(self._settings.values(), interval, own)
+            self._keeper.perform()
+        await self._per_node(change.number, self.state.desired.seats, lambda node: {})
 
-    def _known(self, nodes: Sequence[str] | None) -> list[str]:
+    async def _change_some(self, values: Mapping[str, Any], nodes: list[str]) -> dict[str, Any]:
+        """Settings that only these nodes have, as long as the run lasts."""
+        async with self._settings_lock:
+            self._check_running("change the settings of single nodes in")
+            _, info = await self._checked(tuple(values), self._settings.given_after(values, ()))
+            count = max(1, len(self.state.healthy()))
+            seats = self.state.desired.seats
+            own = {node: seat.own for node, seat in seats.items() if seat.own is not None}
+            for node in nodes:
+                own[node] = self._settings.own(values, info, count, own.get(node))
+            shown = ", ".join(f"{name} = {value!r}" for name, value in self._settings.shown(values).items())
+            self.events.say("settings", f"settings of {', '.join(nodes)} changed: {shown}")
+            change = self.state.change(self.state.desired.settings, self.state.desired.interval, own)
+            self._keeper.perform()
+        in_force = {
+            node: {"settings": self._settings.shown({name: own[node].settings[name] for name in values})}
+            for node in nodes
+        }
+        return await self._per_node(change.number, nodes, in_force.__getitem__)
+
+    async def _checked(self, names: Collection[str], given: Mapping[str, Any]) -> tuple[Run | None, Info | None]:
+        """Check a change of these settings; the run that it concerns, and its scenario's view if it was asked."""
+        run = self.state.run if self.state.active() else None
+        self._settings.check_change(names, running=run is not None)
+        if run is None or not self._settings.concerns_scenario(names) or self.state.source is None:
+            return run, None
+        info = await inspect(self.state.source, given, layer=self.config.layer(), extra=self._extra)
+        if not self.state.active() or self.state.desired.run is not run:
+            raise Failed("the test ended meanwhile: nothing was changed")
+        return run, info
+
+    # Nodes
+
+    def _known(self, nodes: Sequence[str] | None) -> list[str] | None:
         """The nodes named, once each; BadInput lists the known ones if one is not among them."""
-        unknown = [name for name in nodes or () if name not in self.state.nodes]
-        if unknown:
-            known = ", ".join(sorted(self.state.nodes)) or "none"
-            raise BadInput(f"unknown node {', '.join(unknown)}; the nodes are: {known}")
-        if nodes is not None and not nodes:
+        if nodes is None:
+            return None
+        if not nodes:
             raise BadInput("nodes is empty: name some, or leave it out to take all")
-        return sorted(set(nodes or ()))
+        members = self.state.members.by_name
+        unknown = [name for name in nodes if name not in members]
+        if unknown:
+            raise BadInput(f"unknown node {', '.join(unknown)}; the nodes are: {', '.join(sorted(members)) or 'none'}")
+        return sorted(set(nodes))
 
-    def _of_run(self, nodes: Sequence[str] | None) -> list[str] | None:
-        """The nodes named, if they take part in the run; None stands for all."""
+    def _up(self, nodes: Sequence[str] | None) -> list[str]:
+        """The nodes that a run can be started on: those named, which all must be up, or all that are."""
+        known, members = self._known(nodes), self.state.members.by_name
+        up = sorted(name for name, member in members.items() if member.condition == "up")
+        if known is None:
+            if not up:
+                which = f": {self._conditions(members)}" if members else ", then look at nodes()"
+                raise Failed(f"there is no slave to run users on: start the slaves{which}")
+            return up
+        missing = [name for name in known if name not in up]
+        if missing:
+            raise Failed(f"not all the nodes are up: {self._conditions(missing)}")
+        return known
+
+    def _of_run(self, nodes: Sequence[str] | None) -> list[str]:
+        """The nodes named, which must take part in the run; or all that do."""
         chosen = self._known(nodes)
-        outside = [name for name in chosen if self.state.desired.run and name not in self.state.desired.run.nodes]
+        if chosen is None:
+            return list(self.state.desired.seats)
+        outside = [name for name in chosen if name not in self.state.desired.seats]
         if outside:
-            raise BadInput(f"{', '.join(outside)} takes no part in the test: it was started on other nodes")
-        return chosen or None
+            raise BadInput(
+                f"{', '.join(outside)} takes no part in the test: its nodes are {', '.join(self.state.desired.seats)}"
+            )
+        return chosen
 
-    # The end of a run
+    def _conditions(self, nodes: Iterable[str]) -> str:
+        """What is the matter with nodes, for people."""
+        members = self.state.members
+        found = [(name, members.get(name)) for name in nodes]
+        return (
+            ", ".join(f"{name} ({'gone' if m is None else f'{m.condition}, {m.state}'})" for name, m in found) or "none"
+        )
 
-    def _end(self) -> asyncio.Task[None]:
-        """The one task that takes the present run through stop, teardown and over.
+    def _state_of(self, node: str) -> dict[str, Any]:
+        if self.state.reachable(node):
+            return {"state": self.state.members.by_name[node].state}
+        return {"error": f"{node} is lost: its users end by themselves, or have ended"}
 
-        When it failed, because a node did not answer in time, the next call tries again.
+    def _users_of(self, node: str) -> list[list[int]]:
+        seat = self.state.desired.seats.get(node)
+        return [] if seat is None else _ranges(ids for grant in seat.grants for ids in grant.ids)
+
+    async def _per_node(
+        self, number: int, nodes: Iterable[str], reply: Callable[[str], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Wait until the nodes have heard command `number`; the reply of each, or why it has none.
+
+        Raises Failed when none of them has heard it.
         """
-        if self._ending is None or (self._ending.done() and self.state.active()):
-            self._ending = asyncio.get_running_loop().create_task(self._walk_to_end())
-            self._ending.add_done_callback(self._walked)
-        return self._ending
-
-    def _walked(self, ending: asyncio.Task[None]) -> None:
-        if not ending.cancelled() and (error := ending.exception()) is not None:
-            self.events.say("run", f"the test could not be ended: {error}; stop it again", "ERROR")
-
-    async def _walk_to_end(self) -> None:
-        run = self.state.desired.run
-        assert run is not None
-        await self._until(lambda: self.state.reached("stop"), END, "the users to end", watch=False)
-        self.ended = time.time()
-        self._publish(self.state.step("teardown"))
-        await self._until(lambda: self.state.reached("teardown"), BEGIN, "teardown", watch=False)
-        self._settings.end()
-        self._publish(self.state.step("over"))
-        await self._until(lambda: self.state.reached("over"), ACKNOWLEDGE, "the end", watch=False)
-        self.events.say("run", f"{run.scenario} is over: {self.reason}")
-
-    def _fail(self, reason: str, *, force: bool = True) -> None:
-        """End the run because it cannot go on; without `force`, `teardown` still runs."""
-        if self.state.active() and self._ending is None:
-            self.reason = reason
-            self._publish(self.state.stop(force))
-            self._end()
-
-    # The bus
-
-    def _answer(self, request: Request) -> Reply:
-        now = time.monotonic()
-        match request:
-            case Hello():
-                if request.protocol != PROTOCOL:
-                    return Refused(other_version(request, self.version), "version")
-                self.state.hello(request, now)
-                return Welcome(self.state.desired.number)
-            case Beat():
-                return self._take_beat(request, now)
-            case Snapshot():
-                return SnapshotReply(self.state.desired)
-            case Fetch(version=version):
-                source = self._sources.get(version)
-                if source is None:
-                    return Refused(f"no scenario of version {version[:12]} is being run")
-                return Fetched(source.name, source.path, source.text, source.version)
-        return Refused("this master does not know that request")
-
-    def _take_beat(self, beat: Beat, now: float) -> Reply:
-        received = time.time()
-        node = self.state.nodes.get(beat.node)
-        if node is None or node.incarnation != beat.incarnation:
-            return Refused(f"node {beat.node} is not registered: say hello first", "unregistered")
-        try:
-            delta = unpack(beat.metrics)
-        except msgspec.DecodeError as error:
-            return Refused(f"the metrics of node {beat.node} cannot be read: {error}", "decode")
-        if self.state.beat(beat, now):
-            run = self.state.desired.run
-            if run is not None and beat.run_id == run.id:
-                self.store.apply(beat.node, delta, now)
-            for event in beat.events:
-                self.events.publish(event)
-            if beat.error is not None and self.preparing is None and (failure := self.state.failure()) is not None:
-                self._fail(f"{failure[0]}: {failure[1]}")
-            self._notice_all_ended()
-        self._changed.set()
-        return BeatReply(beat.seq, self.state.desired.number, received, time.time())
-
-    def _notice_all_ended(self) -> None:
-        counts = self.state.counts()
-        over = counts.finished + counts.failed + counts.removed + counts.stuck
-        if self.state.desired.phase == "run" and self.state.given and over == self.state.given and not self._all_ended:
-            self._all_ended = True
-            how = f"{counts.finished} finished, {counts.failed} failed, {counts.removed} removed"
-            self.events.say("run", f"all users have ended: {how}")
-
-    def _publish(self, command: Command) -> None:
-        self._bus.publish(command)
-
-    async def _acknowledged(self, command: Command, watch: bool = True) -> None:
-        self._publish(command)
-        await self._until(lambda: self.state.applied(command.number), ACKNOWLEDGE, "an acknowledgement", watch)
-
-    async def _until(self, condition: Callable[[], bool], timeout: float, what: str, watch: bool = True) -> None:
-        """Wait for `condition`. With `watch`, a node in error or the end of the run raises Failed."""
-        deadline = time.monotonic() + timeout
-        while not condition():
-            if watch:
-                failure = self.state.failure()
-                if failure is not None:
-                    raise Failed(f"{failure[0]}: {failure[1]}")
-                if self.state.desired.phase not in ("setup", "init", "run"):
-                    raise Failed("the test was stopped meanwhile")
-            left = deadline - time.monotonic()
-            if left <= 0:
-                names = ", ".join(node.name for node in self.state.of_run())
-                raise Failed(f"waited {timeout:.0f} s in vain for {what} on {names}")
-            self._changed.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left, 1.0)):  # not wait_for: before 3.12 it may swallow a cancellation
-                    await self._changed.wait()
+        names = sorted(nodes)
+        await self._keeper.until(lambda: self.state.acknowledged(number, names), ACKNOWLEDGE)
+        replies: dict[str, Any] = {}
+        for name in names:
+            if not self.state.reachable(name):
+                replies[name] = {**reply(name), "error": f"{name} is lost"}
+            elif (error := self.state.error(name)) is not None:
+                replies[name] = {**reply(name), "error": error}
+            elif self.state.members.by_name[name].applied < number:
+                replies[name] = {**reply(name), "error": f"no acknowledgement within {ACKNOWLEDGE:.0f} s"}
+            else:
+                replies[name] = reply(name)
+        if names and all("error" in found for found in replies.values()):
+            raise Failed("; ".join(f"{name}: {found['error']}" for name, found in replies.items()))
+        return replies
 
     def _check_running(self, action: str) -> None:
         if not self.state.active() or self.state.desired.phase != "run":
             raise BadInput(f"no test is running to {action}: start one with do")
 
+    def _check_goes_on(self) -> None:
+        if self.state.desired.phase != "run":
+            raise Failed(self.state.desired.reason if self.state.desired.failed else "the test was stopped meanwhile")
+
 
 def _check_highest(last: int) -> None:
     if last > HIGHEST:
         raise BadInput(f"user {last} is out of range: the highest id is {HIGHEST}")
-
-
-def _remark(comment: str | None) -> str:
-    return f": {comment}" if comment else ""
-
-
-def other_version(hello: Hello, version: str) -> str:
-    """Why a node of another version cannot take part, for people."""
-    return (
-        f"node {hello.node} runs amoc {hello.version} (control protocol {hello.protocol}), "
-        f"this master amoc {version} (control protocol {PROTOCOL}): install the same amoc on both"
-    )
 
 
 def _ranges(ids: Iterable[IdRange]) -> list[list[int]]:

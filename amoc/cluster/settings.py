@@ -1,13 +1,16 @@
 """The settings of the master and, while a test runs, those given to it and those its scenario declares.
 
-Pure: no I/O. Settings given to `do` live as long as the run; those set by `config.set` stay.
+Pure: no I/O. Settings given to `do` live as long as the run; those set by `config.set` stay. They are also the
+`Rules` that the master's decisions follow.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from amoc.cluster.distribution import STRATEGIES, Place, checked
 from amoc.config import CORE, HIDDEN, UNSET, Config, ConfigError, did_you_mean, interarrival_ms
-from amoc.errors import BadInput
+from amoc.control import IdRange, Own
+from amoc.errors import AmocError, BadInput
 from amoc.scenario import Info, SettingInfo
 
 __all__ = ["RunSettings"]
@@ -17,11 +20,18 @@ OF_THE_NODE = frozenset(setting.name for setting in CORE if setting.change == "r
 _SHOWN = ("value", "source", "type", "default", "doc", "change")  # of a scenario's setting, as Config.all has them
 
 
-class RunSettings:
-    """Looks up and changes settings; `config` is the master's own."""
+Function = Callable[..., Any]
 
-    def __init__(self, config: Config) -> None:
+
+class RunSettings:
+    """Looks up and changes settings; `config` is the master's own.
+
+    `find` imports a user's function by "module:function".
+    """
+
+    def __init__(self, config: Config, find: Callable[[str], Function] | None = None) -> None:
         self._config = config
+        self._find = find
         self._given: dict[str, Any] = {}
         self._scenario: dict[str, SettingInfo] = {}
         self._secrets: set[str] = set()
@@ -40,14 +50,47 @@ class RunSettings:
         self._given = {}
         self._scenario = {}
 
+    @property
+    def live(self) -> set[str]:
+        """The names of amoc's own settings that may change while a test runs."""
+        return {setting.name for setting in self._config.settings if setting.change == "live"}
+
     def values(self) -> dict[str, Any]:
         """All run-time settings, as the workers get them: without the master's own, such as its name."""
         mine = {name: value for name, value in self._config.runtime().items() if name not in OF_THE_NODE}
         return {**mine, **self._given}
 
+    # The rules
+
+    def failure_policy(self) -> str:
+        """What becomes of a lost node's ids: keep or failover."""
+        return str(self._merged().get("failure_policy"))
+
+    def rebalance(self) -> bool:
+        """Whether a node that joins gets running users of others."""
+        return bool(self._merged().get("rebalance"))
+
     def interval(self, nodes: int) -> float:
         """Seconds between two user starts on each of `nodes` nodes."""
         return interarrival_ms(self._merged(), nodes) / 1000
+
+    def deal(self, first: int, last: int, nodes: Sequence[Place], given: int) -> dict[str, list[IdRange]]:
+        """Which node gets which of the ids. Raises BadInput when a user's function cannot say it."""
+        name = str(self._merged().get("distribution"))
+        if name in STRATEGIES:
+            return STRATEGIES[name](first, last, nodes, given)
+        if self._find is None or ":" not in name:
+            known = ", ".join(STRATEGIES)
+            raise BadInput(f"distribution {name!r} is not known: it is one of {known}, or module:function")
+        function = self._find(name)
+        plain = [{"name": node.name, "cores": node.cores, "users": node.users} for node in nodes]
+        try:
+            found = function(first, last, plain)
+        except AmocError:
+            raise
+        except Exception as error:
+            raise BadInput(f"distribution {name} raised {type(error).__name__}: {error}") from None
+        return checked(found, first, last, nodes)
 
     def get(self, name: str, default: Any = UNSET) -> Any:
         """The value in force, a secret hidden; ConfigError when the name is unknown or without value and default."""
@@ -104,6 +147,18 @@ class RunSettings:
             self._given = self.given_after(values, unset)
         else:
             self.begin(info)
+
+    def own(self, values: Mapping[str, Any], info: Info | None, nodes: int, before: Own | None) -> Own:
+        """What a single node has when `values` are set for it alone; `info` as in `change`."""
+        mine = {name: value for name, value in values.items() if name not in self._scenario}
+        accepted = self._config.accept(mine)
+        if info is not None:
+            accepted |= {name: info.given[name] for name in values if name in self._scenario}
+        settings = {**(before.settings if before is not None else {}), **accepted}
+        merged = self._merged()
+        merged.set_all({name: value for name, value in settings.items() if name not in self._scenario})
+        own = {"interarrival", "user_rate"} & settings.keys()
+        return Own(settings, interarrival_ms(merged, nodes) / 1000 if own else None)
 
     def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values with secrets hidden, for people and logs."""

@@ -1,252 +1,330 @@
-"""What the master knows: the desired state, its nodes, the ids in use.
+"""What the master knows and wants: the desired state, its nodes, their books, the ids in use.
 
-Pure: no I/O. Its methods return the command that is to be published, already applied to `desired`.
+Pure: no I/O; `now` is the master's monotonic clock, `wall` Unix time. Nodes' requests come in by `answer`, time by
+`tick`, an operator's wishes by the other methods; what is to be done goes out as effects, by `take`. What follows by
+itself, whoever asks for it, is decided in `upkeep`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
 
-from amoc.cluster.distribution import round_robin
+from amoc.cluster import upkeep
+from amoc.cluster.effects import Effect, Pass, Publish, Say
+from amoc.cluster.knowledge import Knowledge
+from amoc.cluster.members import Member, superseded
+from amoc.cluster.removals import Removing
+from amoc.cluster.rules import Rules
 from amoc.control import (
-    PHASES,
+    PROTOCOL,
     Assign,
     Beat,
+    BeatReply,
     Change,
+    Close,
     Command,
-    Counts,
-    Desired,
-    ErrorCount,
+    Fetch,
+    Fetched,
     Hello,
     IdRange,
-    IdSet,
-    NodeLoad,
+    Join,
+    Lead,
+    Own,
     Ping,
+    Refused,
     Remove,
+    Reply,
+    Request,
     Run,
+    Seat,
+    Snapshot,
+    SnapshotReply,
     Start,
     Step,
     Stop,
-    WorkerFigures,
+    Welcome,
     apply,
-    compress,
-    newest,
+    shown,
 )
+from amoc.metrics import unpack
+from amoc.scenario import Source
 
-__all__ = ["ClusterState", "NodeView"]
-
-MOST_ERRORS = 200  # distinct failures kept for the report; workers keep 100 each
+__all__ = ["ClusterState"]
 
 C = TypeVar("C", bound=Command)
 
 
-class NodeView(msgspec.Struct):
-    """A node as its last beat showed it; `heard` is in monotonic seconds."""
+class ClusterState(Knowledge):
+    """All that decisions are made from.
 
-    name: str
-    incarnation: str
-    version: str
-    cores: int
-    heard: float
-    seq: int = 0
-    applied: int = 0
-    state: str = "idle"
-    run_id: str | None = None
-    phase: str | None = None
-    error: str | None = None
-    data: Any = None
-    counts: Counts = msgspec.field(default_factory=Counts)
-    workers: list[WorkerFigures] = []
-    dropped: dict[int, int] = msgspec.field(default_factory=dict)
-    address: str = ""
-    load: NodeLoad = NodeLoad()
+    `version` is amoc's, for people; `number` that of the command before the first. `durable`: the beats that are on
+    disk, by incarnation; None if there is no disk to wait for.
+    """
 
+    def __init__(self, rules: Rules, version: str = "", number: int = 0) -> None:
+        super().__init__(rules, number)
+        self.version = version
+        self.durable: dict[str, int] | None = None
+        self._effects: list[Effect] = []
 
-class ClusterState:
-    """All that decisions are made from."""
-
-    def __init__(self) -> None:
-        self.desired = Desired()
-        self.nodes: dict[str, NodeView] = {}
-        self.errors: dict[str, ErrorCount] = {}
-        self._clear()
-
-    def __repr__(self) -> str:
-        return f"<ClusterState #{self.desired.number} {self.desired.phase} {sorted(self.nodes)}>"
-
-    def _clear(self) -> None:
-        self.highest = 0
-        self.given = 0
-        self._ended = IdSet()
-        self._live: dict[str, list[IdRange]] = {}
-        self._counts = Counts()  # of all nodes of the run: with 1000 beats a second nothing may go through all nodes
-        self.errors.clear()
+    def take(self) -> list[Effect]:
+        """What is to be done, in order."""
+        effects, self._effects = self._effects, []
+        return effects
 
     # What nodes say
 
-    def hello(self, hello: Hello, now: float) -> None:
-        """A node registers, or comes back."""
-        if hello.node in self.nodes:
-            self._counts.exchange(self._in_run(self.nodes[hello.node]), Counts())
-        self.nodes[hello.node] = NodeView(
-            hello.node, hello.incarnation, hello.version, hello.cores, now, address=hello.address
-        )
+    def answer(self, request: Request, now: float, wall: float) -> Reply:
+        """A node's request; returns the answer."""
+        if isinstance(request, Hello):
+            return self._hello(request, now, wall)
+        member = self.members.get(request.node)
+        if member is None or member.incarnation != request.incarnation:
+            return self._stranger(request, now, wall)
+        if self.members.hear(member, now):
+            self.due = True
+            self._say_back(member)
+        match request:
+            case Beat():
+                return self._beat(request, member, now, wall)
+            case Snapshot():
+                return SnapshotReply(self.desired)
+            case Fetch(version=version):
+                source = self.source
+                if source is None or source.version != version:
+                    return Refused(f"no scenario of version {version[:12]} is being run")
+                return Fetched(source.name, source.path, source.text, source.version)
+        return Refused("this master does not know that request")
 
-    def beat(self, beat: Beat, now: float) -> bool:
-        """Take in a beat; False if it was taken in before or its sender is unknown, and nothing changed."""
-        node = self.nodes.get(beat.node)
-        if node is None or node.incarnation != beat.incarnation:
-            return False
-        node.heard = now
-        if beat.seq <= node.seq:
-            return False
-        before = self._in_run(node)
-        for name in ("seq", "applied", "state", "run_id", "phase", "error", "data", "counts", "workers", "load"):
-            setattr(node, name, getattr(beat, name))
-        self._counts.exchange(before, self._in_run(node))
-        if self.desired.run is not None and beat.run_id == self.desired.run.id:
-            node.dropped.update(beat.dropped)
-            self._ended.update(beat.ended)
-            for error in beat.errors:
-                self._count_error(error)
-        return True
+    def _stranger(self, request: Request, now: float, wall: float) -> Reply:
+        """A request of an incarnation that is not registered, or not any more."""
+        if request.incarnation not in self.members.former:
+            return Refused(f"node {request.node} is not registered: say hello first", "unregistered")
+        if isinstance(request, Beat) and self.books.lacks(request):  # what it has counted has happened
+            with suppress(msgspec.DecodeError):
+                self._news(request, now)
+            if self.released:
+                self.advance(now, wall)
+        return superseded(request.node)
 
-    def _count_error(self, error: ErrorCount) -> None:
-        known = self.errors.get(error.key)
-        if known is None and len(self.errors) >= MOST_ERRORS:
-            error.key = f"{error.type}:more"
-            known = self.errors.get(error.key)
-        if known is None:
-            self.errors[error.key] = error
-        else:
-            known.count += error.count
+    def _hello(self, hello: Hello, now: float, wall: float) -> Reply:
+        if hello.protocol != PROTOCOL:
+            text = (
+                f"node {hello.node} runs amoc {hello.version} (control protocol {hello.protocol}), "
+                f"this master amoc {self.version} (control protocol {PROTOCOL}): install the same amoc on both"
+            )
+            return Refused(text, "version")
+        before = self.members.get(hello.node)
+        refused = self.members.register(hello, now)
+        if refused is not None:
+            return refused
+        if before is None or before.incarnation != hello.incarnation:
+            text = "is connected" if before is None else "has been started anew, and is connected again"
+            self.say("node", f"{hello.node} {text}", node=hello.node)
+            self.changes += 1
+            self.due = True
+        return Welcome(self.desired.number, self.books.seqs.get(hello.incarnation, 0))
+
+    def _beat(self, beat: Beat, member: Member, now: float, wall: float) -> Reply:
+        if self.books.lacks(beat):
+            try:
+                self._news(beat, now)
+            except msgspec.DecodeError as error:
+                return Refused(f"the metrics of node {beat.node} cannot be read: {error}", "decode")
+            self.due |= member.take(beat, now) or bool(beat.dropped)
+            if self.released:  # they are entered and handed on in one step, or neither
+                self.advance(now, wall)
+        known = self.books.seqs.get(beat.incarnation, 0)
+        durable = known if self.durable is None else self.durable.get(beat.incarnation, 0)
+        return BeatReply(known, self.desired.number, durable, wall, wall)
+
+    def _news(self, beat: Beat, now: float) -> None:
+        """Enter into the books what is new. Raises msgspec.DecodeError if it cannot be read: nothing is entered."""
+        delta = unpack(beat.metrics)
+        run = self.desired.run
+        of_run = run is not None and beat.run_id == run.id
+        account = self.books.take(beat, of_run=of_run)
+        self.changes += 1
+        self._effects += [Pass(event) for event in beat.events]
+        if not of_run or beat.phase == "over":
+            self.absent.pop(beat.incarnation, None)
+        if account is None:
+            return
+        self.store.apply(beat.node, delta, now)
+        if account.settled is not None:
+            return
+        for number, met in beat.dropped.items():
+            for removing in self.removings:
+                if removing.answered(beat.node, number, met):
+                    break
+        if beat.released:
+            self.released.setdefault(beat.node, []).extend(beat.released)
+
+    def tick(self, now: float, wall: float) -> None:
+        """Time has passed: who is missed, and what follows from it."""
+        for member in self.members.look(now):
+            self._say_missed(member, now)
+        self.advance(now, wall)
+
+    def advance(self, now: float, wall: float) -> None:
+        """Do what is due."""
+        self.due = False
+        upkeep.advance(self, now, wall)
+        self._notice_end()
+
+    def _say_missed(self, member: Member, now: float) -> None:
+        silent = f"no beat for {now - member.heard:.0f} s"
+        level = "ERROR" if member.condition == "lost" else "WARNING"
+        self.say("node", f"{member.name} is {member.condition}: {silent}{self._affected(member)}", level, member.name)
+
+    def _say_back(self, member: Member) -> None:
+        self.say("node", f"{member.name} is back{self._affected(member)}", node=member.name)
+
+    def _affected(self, member: Member) -> str:
+        """The users whom it concerns, for people."""
+        seat = self.desired.seats.get(member.name)
+        if seat is None or seat.incarnation != member.incarnation or not self.active():
+            return ""
+        return f"; {shown(self.left(member.name, seat))}"
+
+    def _notice_end(self) -> None:
+        if "end" in self.told or self.desired.phase != "run" or not self.desired.given:
+            return
+        counts = self.counts()
+        if (
+            counts.over != self.desired.given
+            or self.desired.orphans
+            or not all(map(self.reachable, self.desired.seats))
+        ):
+            return
+        self.told.add("end")
+        how = f"{counts.finished} finished, {counts.failed} failed, {counts.removed} removed"
+        self.say("run", f"all users have ended: {how}" + (f", {counts.lost} lost" if counts.lost else ""))
 
     # Commands
 
-    def start(self, run: Run, interval: float) -> Start:
-        """Begin a run."""
-        self._clear()
-        for node in self.nodes.values():
-            node.counts, node.workers, node.dropped = Counts(), [], {}
-        return self._command(Start(self._next, run, interval))
+    def start(self, run: Run, source: Source, nodes: Iterable[str]) -> None:
+        """Begin a run on these nodes, which are up."""
+        for node, seat in self.desired.seats.items():
+            if not (self.reachable(node) and self.done(self.members.by_name[node], "over")):
+                self.absent[seat.incarnation] = node
+        seats = {node: self.members.by_name[node].incarnation for node in nodes}
+        self.source = source
+        self.clear()
+        self.issue(Start(self.next, run, self.rules.interval(len(seats)), seats))
+        for node, seat in self.desired.seats.items():
+            self.books.open(node, seat)
+            self.balanced.add((node, seat.number))
 
-    def step(self, phase: str, data: Any = None) -> Step:
+    def step(self, phase: str, wall: float, data: Any = None) -> None:
         """Move the run on."""
-        return self._command(Step(self._next, self._run.id, phase, data))
+        self.issue(Step(self.next, self.run.id, phase, data, wall))
 
-    def stop(self, force: bool) -> Stop:
+    def stop(self, force: bool, reason: str = "stopped", *, failed: bool = False) -> None:
         """End the run's users."""
-        return self._command(Stop(self._next, self._run.id, force))
+        self.issue(Stop(self.next, self.run.id, force, reason, failed))
 
-    def change(self, settings: Mapping[str, Any], interval: float) -> Change:
-        """Other settings, and the interval that follows from them."""
-        return self._command(Change(self._next, self._run.id, dict(settings), interval))
+    def change(self, settings: Mapping[str, Any], interval: float, own: Mapping[str, Own]) -> Change:
+        """Other settings, and the interval that follows from them; `own`: those of single nodes."""
+        return self.issue(Change(self.next, self.run.id, dict(settings), interval, dict(own)))
 
     def ping(self) -> Ping:
         """Something for the nodes to hear."""
-        return self._command(Ping(self._next))
+        return self.issue(Ping(self.next))
 
     def assign(self, first: int, last: int, nodes: Sequence[str] | None = None) -> Assign:
-        """Deal out more ids to the run's nodes, or to some of them."""
-        ids = round_robin(first, last, nodes or self._run.nodes, self.given)
-        self.given += last - first + 1
-        self.highest = max(self.highest, last)
-        for node, ranges in ids.items():
-            self._live.setdefault(node, []).extend(ranges)
-        return self._command(Assign(self._next, self._run.id, ids))
+        """Deal out new ids to the nodes that take users, or to some of them."""
+        places = [place for place in self.places() if nodes is None or place.name in nodes]
+        ids = self.rules.deal(first, last, places, self.desired.given)
+        self.told.discard("end")
+        return self._assign(Assign(self.next, self.run.id, ids))
 
-    def remove(self, count: int, force: bool, nodes: Sequence[str] | None = None) -> Remove | None:
-        """Remove the `count` newest users that are, as far as is known, still there; none: no command.
+    def hand_on(self, ids: dict[str, list[IdRange]], orphans: list[IdRange], taken: dict[str, list[IdRange]]) -> None:
+        """Give ids that were given before to other nodes; `orphans` are left without one."""
+        for node, ranges in taken.items():
+            self.chooser.taken(node, ranges)
+            for user_id in (i for ids in ranges for i in ids):
+                self.moving.discard(user_id)
+        self._assign(Assign(self.next, self.run.id, ids, orphans, taken))
 
-        Some may end by themselves before the command arrives: `dropped` tells how many it really met.
-        """
-        live = {name: ranges for name, ranges in self._live.items() if nodes is None or name in nodes}
-        everywhere = [r for ranges in live.values() for r in ranges]
-        chosen = newest(everywhere, count, self._ended)
-        if not chosen:
-            return None
-        lowest = chosen[-1]
-        ids: dict[str, list[IdRange]] = {}
-        for node, ranges in live.items():
-            mine = [i for r in ranges for i in _from(r, lowest) if i not in self._ended]
-            if mine:
-                ids[node] = compress(mine)
-            # Whoever is at or above `lowest` is gone or going: later removals look only below it.
-            below = [r.before(-(-(lowest - r.first) // r.step)) for r in ranges]
-            self._live[node] = [r for r in below if r is not None]
-        return self._command(Remove(self._next, self._run.id, ids, force))
-
-    def _command(self, command: C) -> C:
-        self.desired = apply(self.desired, command)
+    def _assign(self, command: Assign) -> Assign:
+        self.issue(command)
+        for node, ranges in command.ids.items():
+            self.chooser.given(node, ranges)
         return command
 
+    def remove(self, wanted: int, force: bool, nodes: Sequence[str] | None = None) -> Removing | None:
+        """Begin to remove the newest users, of some nodes or of all that can be reached; None if there is none."""
+        removing = Removing(self.next, wanted, force, None if nodes is None else list(nodes), owed=wanted)
+        if not self.remove_more(removing):
+            return None
+        self.removings.append(removing)
+        return removing
+
+    def remove_more(self, removing: Removing) -> bool:
+        """Choose those who are still owed; False if there are no more."""
+        places = [p.name for p in self.places() if removing.nodes is None or p.name in removing.nodes]
+        ids = self.chooser.choose(removing.owed, places, self.books.ended)
+        removing.ask(self.next, ids)
+        if ids:
+            self.issue(Remove(self.next, self.run.id, ids, removing.force))
+        return bool(ids)
+
+    def removed(self, removing: Removing) -> bool:
+        """Whether a removal has come as far as it can: who has not answered is not to be reached."""
+        return not removing.owed and not removing.open([node for node in self.desired.seats if self.reachable(node)])
+
+    def move(self, ids: dict[str, list[IdRange]]) -> None:
+        """Let nodes give up users, who are to go on at others."""
+        for ranges in ids.values():
+            self.moving.update(ranges)
+        self.issue(Remove(self.next, self.run.id, ids, force=False, moved=True))
+
+    def join(self, member: Member) -> None:
+        """A node takes part from now on; the seat of its earlier incarnation is given up, whose users are lost."""
+        seat = self.desired.seats.get(member.name)
+        if seat is not None:
+            self.absent[seat.incarnation] = member.name
+            self._settle(member.name, seat, lose=True)
+        else:
+            self.say("node", f"{member.name} joins the test", node=member.name)
+        self.issue(Join(self.next, self.run.id, member.name, member.incarnation))
+        self.books.open(member.name, self.desired.seats[member.name])
+
+    def close(self, node: str, seat: Seat) -> None:
+        """A node's users are certainly gone: they wait for another node."""
+        rest = self._settle(node, seat, lose=False)
+        self.issue(Close(self.next, self.run.id, node, [*self.desired.orphans, *rest]))
+
+    def _settle(self, node: str, seat: Seat, *, lose: bool) -> list[IdRange]:
+        rest = self.books.close(node, seat, lose=lose)
+        self.chooser.closed(node)
+        for removing in self.removings:
+            removing.closed(node)
+        self.store.forget(node)
+        fate = "are lost: the node was started anew" if lose else "go on at other nodes"
+        self.say("node", f"{node}: {shown(rest)} {fate}", "ERROR" if lose and rest else "WARNING", node)
+        return rest
+
+    def lead(self, node: str) -> None:
+        """Another node runs setup() and teardown()."""
+        self.say("node", f"{node} takes the place of {self.desired.leader}, for setup() and teardown()", node=node)
+        self.issue(Lead(self.next, self.run.id, node))
+
+    def issue(self, command: C) -> C:
+        """Apply a command here and have it published."""
+        self.desired = apply(self.desired, command)
+        self.changes += 1
+        self._effects.append(Publish(command))
+        return command
+
+    def say(self, event: str, text: str, level: str = "INFO", node: str = "") -> None:
+        """Tell people."""
+        self._effects.append(Say(event, text, level, node))
+
     @property
-    def _next(self) -> int:
+    def next(self) -> int:
+        """The number of the next command."""
         return self.desired.number + 1
-
-    @property
-    def _run(self) -> Run:
-        assert self.desired.run is not None
-        return self.desired.run
-
-    # Questions
-
-    def active(self) -> bool:
-        """Whether a run is under way, in whichever phase."""
-        return self.desired.run is not None and self.desired.phase != "over"
-
-    def of_run(self) -> list[NodeView]:
-        """The run's nodes."""
-        run = self.desired.run
-        return [] if run is None else [self.nodes[name] for name in run.nodes if name in self.nodes]
-
-    def reached(self, phase: str) -> bool:
-        """Whether every node of the run has done `phase`."""
-        run = self.desired.run
-        return run is not None and all(
-            node.run_id == run.id and node.phase is not None and PHASES.index(node.phase) >= PHASES.index(phase)
-            for node in self.of_run()
-        )
-
-    def applied(self, number: int) -> bool:
-        """Whether every node of the run has acknowledged command `number`."""
-        return all(node.applied >= number for node in self.of_run())
-
-    def dropped(self, command: Remove) -> dict[str, int] | None:
-        """What the nodes addressed have removed, when all have said so."""
-        found: dict[str, int] = {}
-        for name in command.ids:
-            node = self.nodes.get(name)
-            if node is None or command.number not in node.dropped:
-                return None
-            found[name] = node.dropped[command.number]
-        return found
-
-    @property
-    def removed(self) -> int:
-        """How many users the remove commands of this run have met, as far as the nodes have said so."""
-        return sum(number for node in self.of_run() for number in node.dropped.values())
-
-    def failure(self) -> tuple[str, str] | None:
-        """The first node of the run that is in error, and why."""
-        run = self.desired.run
-        for node in self.of_run():
-            if node.error is not None and run is not None and node.run_id == run.id:
-                return node.name, node.error
-        return None
-
-    def counts(self) -> Counts:
-        """All users of the run."""
-        return self._counts.plus(Counts())
-
-    def _in_run(self, node: NodeView) -> Counts:
-        """The users that a node has in the present run."""
-        run = self.desired.run
-        return node.counts if run is not None and node.run_id == run.id else Counts()
-
-
-def _from(ids: IdRange, lowest: int) -> Iterable[int]:
-    skipped = max(0, -(-(lowest - ids.first) // ids.step))
-    rest = ids.after(skipped)
-    return rest if rest is not None else ()

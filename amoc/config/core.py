@@ -94,6 +94,23 @@ CORE: tuple[Setting, ...] = (
         at_least(1),
         "restart",
     ),
+    Setting(
+        "failure_policy",
+        Literal["keep", "failover"],
+        "keep",
+        "what becomes of a lost slave's users: they stay lost, or start again on the other slaves",
+    ),
+    Setting(
+        "distribution",
+        str,
+        "round_robin",
+        "which slave gets which users: round_robin, blocks, weighted (by cores), or module:function of yours",
+        not_empty,
+    ),
+    Setting("rebalance", bool, False, "whether a slave that joins a running test gets users of the others"),
+    Setting(
+        "state_dir", str, ".amoc", "directory of the file from which a restarted master goes on", not_empty, "restart"
+    ),
     Setting("scenarios_dir", str, "scenarios", "directory of the scenarios", not_empty, "restart"),
     Setting(
         "log_level",

@@ -3,13 +3,13 @@
 Pure: no I/O. A range is never empty. A set is a bitmap in chunks, so that a million ids cost 125 KB.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 
 import msgspec
 
-__all__ = ["HIGHEST", "IdRange", "IdSet", "compress", "count", "newest"]
+__all__ = ["HIGHEST", "IdRange", "IdSet", "compress", "count", "newest", "shown", "subtract"]
 
 HIGHEST = 2**53 - 1  # the largest whole number that every reader of JSON keeps exact
 
@@ -89,6 +89,26 @@ def compress(ids: Iterable[int]) -> list[IdRange]:
     return ranges
 
 
+def subtract(ranges: Iterable[IdRange], gone: Sequence[IdRange]) -> list[IdRange]:
+    """The ids of `ranges` that are in none of the `gone`."""
+    kept: list[IdRange] = []
+    for ids in ranges:
+        near = [r for r in gone if r.first <= ids.last and ids.first <= r.last]
+        kept += compress(i for i in ids if not any(i in r for r in near)) if near else [ids]
+    return kept
+
+
+def shown(ranges: Sequence[IdRange], most: int = 3) -> str:
+    """The ranges for people: how many users, and which."""
+    texts = [
+        str(r.first) if len(r) == 1 else f"{r.first} to {r.last}" + (f" step {r.step}" if r.step > 1 else "")
+        for r in ranges[:most]
+    ]
+    more = ", …" if len(ranges) > most else ""
+    number = count(ranges)
+    return f"{number} user{'' if number == 1 else 's'}" + (f" ({', '.join(texts)}{more})" if texts else "")
+
+
 class IdSet:
     """A growing set of ids."""
 
@@ -102,7 +122,9 @@ class IdSet:
     def __len__(self) -> int:
         return self._size
 
-    def __contains__(self, user_id: int) -> bool:
+    def __contains__(self, user_id: object) -> bool:
+        if not isinstance(user_id, int):
+            return False
         chunk = self._chunks.get(user_id // CHUNK_BITS)
         bit = user_id % CHUNK_BITS
         return chunk is not None and bool(chunk[bit >> 3] & (1 << (bit & 7)))
@@ -129,11 +151,40 @@ class IdSet:
             for user_id in ids:
                 self.add(user_id)
 
+    def rest(self, ranges: Iterable[IdRange]) -> list[IdRange]:
+        """The ids of the ranges that are not in the set; a range of which none is stays as it is."""
+        left: list[IdRange] = []
+        for ids in ranges:
+            if self.touches(ids):
+                left += compress(i for i in ids if i not in self)
+            else:
+                left.append(ids)
+        return left
+
+    def touches(self, ids: IdRange) -> bool:
+        """Whether an id of the set may be in the range; False: certainly none is."""
+        first, last = ids.first // CHUNK_BITS, ids.last // CHUNK_BITS
+        if last - first < len(self._chunks):
+            return any(number in self._chunks for number in range(first, last + 1))
+        return any(first <= number <= last for number in self._chunks)
+
+    def bitmap(self) -> dict[int, bytes]:
+        """The set as plain data, for `of_bitmap`."""
+        return {number: bytes(chunk) for number, chunk in self._chunks.items()}
+
+    @classmethod
+    def of_bitmap(cls, bitmap: Mapping[int, bytes]) -> "IdSet":
+        """The set that `bitmap` was made of."""
+        ids = cls()
+        ids._chunks = {number: bytearray(chunk) for number, chunk in bitmap.items()}
+        ids._size = sum(int.from_bytes(chunk, "big").bit_count() for chunk in bitmap.values())
+        return ids
+
     def __repr__(self) -> str:
         return f"<IdSet of {self._size}>"
 
 
-def newest(ranges: Sequence[IdRange], wanted: int, without: IdSet) -> list[int]:
+def newest(ranges: Sequence[IdRange], wanted: int, without: Container[int]) -> list[int]:
     """The `wanted` highest ids of the ranges that are not in `without`, highest first."""
     descending = merge(*(range(r.last, r.first - 1, -r.step) for r in ranges), reverse=True)
     return list(islice((i for i in descending if i not in without), wanted))

@@ -4,11 +4,26 @@ Pure: no I/O. Everything is msgpack by msgspec; a message that does not decode i
 Times are Unix seconds unless said otherwise. `metrics` is a packed `amoc.metrics.Delta`, opaque here.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from amoc.control.desired import Assign, Change, Command, Desired, Phase, Ping, Remove, Start, Step, Stop
+from amoc.control.desired import (
+    Assign,
+    Change,
+    Close,
+    Command,
+    Desired,
+    Join,
+    Lead,
+    Phase,
+    Ping,
+    Remove,
+    Start,
+    Step,
+    Stop,
+)
 from amoc.control.ids import IdRange
 
 __all__ = [
@@ -39,7 +54,11 @@ PROTOCOL = 1
 
 
 class Counts(msgspec.Struct):
-    """Users of a node or worker by what they do; `starts` counts calls of `start`."""
+    """Users of a node or worker by what they do; every user that was given is in one state, one of the first eleven.
+
+    `unstarted`: those who never ran before the test was stopped. `lost`: those whose node is gone, or was without its
+    master for too long. `restarted`: how often users began again after their worker died. `starts`: calls of `start`.
+    """
 
     planned: int = 0
     running: int = 0
@@ -50,21 +69,34 @@ class Counts(msgspec.Struct):
     removed: int = 0
     stopped: int = 0
     stuck: int = 0
+    unstarted: int = 0
+    lost: int = 0
     restarted: int = 0
     starts: int = 0
 
     def plus(self, other: "Counts") -> "Counts":
         """The sum, field by field."""
-        return Counts(*(getattr(self, f) + getattr(other, f) for f in self.__struct_fields__))
+        return Counts(*(a + b for a, b in zip(_numbers(self), _numbers(other), strict=True)))
 
-    def exchange(self, before: "Counts", after: "Counts") -> None:
-        """Be the sum with one summand exchanged; so a sum over 1000 nodes is kept without adding them all."""
-        for f in self.__struct_fields__:
-            setattr(self, f, getattr(self, f) + getattr(after, f) - getattr(before, f))
+    @property
+    def present(self) -> int:
+        """Users that are at work, or between two runs."""
+        return self.running + self.waiting + self.leaving
+
+    @property
+    def over(self) -> int:
+        """Users whose life has ended."""
+        return self.finished + self.failed + self.removed + self.stopped + self.stuck + self.unstarted + self.lost
+
+
+_numbers: Callable[[Counts], tuple[int, ...]] = msgspec.structs.astuple
 
 
 class WorkerFigures(msgspec.Struct):
-    """One worker process as its node sees it: CPU in percent of a core, memory in bytes, times in ms."""
+    """One worker process as its node sees it: CPU in percent of a core, memory in bytes, times in ms.
+
+    `report`: the number of its last report, all of which is in the beat.
+    """
 
     index: int
     pid: int = 0
@@ -74,6 +106,7 @@ class WorkerFigures(msgspec.Struct):
     lag_ms: float = 0.0
     late_ms: float = 0.0
     restarts: int = 0
+    report: int = 0
 
 
 class ErrorCount(msgspec.Struct):
@@ -131,29 +164,40 @@ class Hello(Request, tag="hello"):
 
 
 class Beat(Request, tag="beat"):
-    """Sent every second and after each change. `seq` rises by one; an unanswered beat is sent again as it was.
+    """Sent every second and after each change; an unanswered one is sent again as it was.
 
-    `state`: idle, starting, running, terminating, finished, error. `phase`: the last phase done of run
-    `run_id`. `ended`: ids whose life ended since the last beat. `dropped`: how many users each remove command
-    (by its number) really ended or marked.
+    It tells what is: `applied` (the last command), `state` (idle, starting, running, terminating, finished, error),
+    `phase` (the last one done of run `run_id` in seat number `seat`), `led` (`setup()` has been run here, `data` is
+    what it returned), `error` (with `alone`: it concerns only this node), `counts`, `workers`, `load`. `shown`: the
+    counts for people, when a worker that is held up says more than it has reported.
+
+    And it tells the news since beat `seq - covers`: metrics, `ended` ids (their users' life is over), ids `released` to
+    go on elsewhere, how many users each removal (by its number) really met, errors, events. News are counted once: the
+    master takes them in if it has those up to `seq - covers`, and says in its reply up to where it has them.
     """
 
     seq: int
     applied: int
     state: str
+    covers: int = 1
     run_id: str | None = None
+    seat: int = 0
     phase: Phase | None = None
+    led: bool = False
     error: str | None = None
+    alone: bool = False
     data: Any = None
     counts: Counts = msgspec.field(default_factory=Counts)
+    shown: Counts | None = None
     workers: list[WorkerFigures] = []
+    load: NodeLoad = NodeLoad()
+    sent: float = 0.0
     metrics: bytes = b""
     ended: list[IdRange] = []
+    released: list[IdRange] = []
     dropped: dict[int, int] = {}
     errors: list[ErrorCount] = []
     events: list[Event] = []
-    sent: float = 0.0
-    load: NodeLoad = NodeLoad()
 
 
 class Snapshot(Request, tag="snapshot"):
@@ -171,19 +215,22 @@ class Reply(msgspec.Struct, tag_field="reply"):
 
 
 class Welcome(Reply, tag="welcome"):
-    """The node is registered; `number` is that of the master's last command."""
+    """The node is registered; `number` is that of the master's last command, `seq` as in `BeatReply`."""
 
     number: int
+    seq: int = 0
 
 
 class BeatReply(Reply, tag="beat"):
-    """Beat `seq` is taken in; `number` is that of the master's last command.
+    """The news up to beat `seq` are taken in; `number` is that of the master's last command.
 
+    `durable`: up to which beat they are on disk; a master that is started again has at least those.
     `received` and `sent` are the master's clock at the beat's arrival and at this reply.
     """
 
     seq: int
     number: int
+    durable: int = 0
     received: float = 0.0
     sent: float = 0.0
 
@@ -195,12 +242,13 @@ class SnapshotReply(Reply, tag="snapshot"):
 
 
 class Fetched(Reply, tag="fetched"):
-    """A scenario's source."""
+    """A scenario's source; `helpers`: the modules beside it that it imports, by their names."""
 
     name: str
     path: str
     text: str
     version: str
+    helpers: dict[str, str] = {}
 
 
 class Refused(Reply, tag="refused"):
@@ -218,7 +266,7 @@ class Refused(Reply, tag="refused"):
 
 _encoder = msgspec.msgpack.Encoder()
 _commands: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(
-    Start | Step | Assign | Remove | Change | Stop | Ping
+    Start | Step | Lead | Assign | Remove | Change | Stop | Join | Close | Ping
 )
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Hello | Beat | Snapshot | Fetch)
 _replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(

@@ -32,7 +32,7 @@ from amoc.metrics.registry import (
     timer,
     use,
 )
-from amoc.metrics.store import Store
+from amoc.metrics.store import SavedStore, Store
 
 __all__ = [
     "Counter",
@@ -44,6 +44,7 @@ __all__ = [
     "PackedDelta",
     "PackedDistribution",
     "Registry",
+    "SavedStore",
     "Spiral",
     "Store",
     "Timer",

@@ -3,9 +3,14 @@
 Pure: plain data that msgspec encodes (`msgspec.msgpack.encode(delta)`, `decode(data, type=Delta)`).
 """
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from amoc.metrics.histogram import Distribution
+
+if TYPE_CHECKING:
+    from amoc.metrics.packed import PackedDelta
 
 __all__ = ["Delta", "merge"]
 
@@ -24,7 +29,7 @@ class Delta(msgspec.Struct, omit_defaults=True):
     def __bool__(self) -> bool:
         return bool(self.counters or self.spirals or self.gauges or self.histograms)
 
-    def add(self, later: "Delta") -> None:
+    def add(self, later: "Delta | PackedDelta") -> None:
         """Merge a later delta of the same registry in: amounts add up, a gauge takes its later value.
 
         Deltas of different registries are only merged by `Store`, which keeps their gauges apart.

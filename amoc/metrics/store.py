@@ -15,18 +15,29 @@ of the first second, divided by the time from that arrival to the latest one.
 
 from typing import Any
 
+import msgspec
+
 from amoc.metrics.delta import Delta
 from amoc.metrics.histogram import Distribution
 from amoc.metrics.packed import PackedDelta
 from amoc.metrics.tally import Tally
 
-__all__ = ["KEPT", "Store"]
+__all__ = ["KEPT", "SavedStore", "Store"]
 
 KEPT = 60
 """Seconds of history by the second: a spiral's `one` and the widest window of a rate."""
 
 SILENT = 2.0
 """Seconds without a delta after which time counts against a rate, though it may have been a late flush."""
+
+
+class SavedStore(msgspec.Struct):
+    """A store's totals as plain data: kinds by name, amounts, distributions, gauges by source."""
+
+    kinds: dict[str, str] = {}
+    totals: dict[str, int] = {}
+    gauges: dict[str, dict[str, float]] = {}
+    histograms: dict[str, Distribution] = {}
 
 
 class Store:
@@ -90,6 +101,20 @@ class Store:
         """Drop the gauges of a source that is gone; what it counted stays."""
         for levels in self._gauges.values():
             levels.pop(source, None)
+
+    def saved(self) -> SavedStore:
+        """The totals, for a file; the last minute by the second is not in it."""
+        self._settle()
+        histograms = {name: self._whole(name) for name, kind in self._kinds.items() if kind == "histogram"}
+        return SavedStore(self._kinds, self._totals, self._gauges, histograms)
+
+    def restore(self, saved: SavedStore) -> None:
+        """Make this fresh store have the totals that were saved."""
+        for name, kind in saved.kinds.items():
+            self._is(name, kind)
+        self._totals.update(saved.totals)
+        self._gauges.update(saved.gauges)
+        self._closed.update(saved.histograms)
 
     def points(self, now: float) -> dict[str, dict[str, Any]]:
         """Every metric's figures by name, sorted, with its `type`.

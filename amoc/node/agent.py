@@ -1,81 +1,86 @@
-"""The slave's agent: hears commands, keeps the workers, beats once a second.
+"""The slave's agent: hears commands, keeps the workers, talks to the master.
 
-A thin shell around `state`: it turns commands, worker messages, deaths and time into stimuli and performs the
-effects. Shutdown order: beats stop, workers are killed and waited for.
+A thin shell around `state` and `link`: it turns commands, answers, worker messages, deaths and time into stimuli and
+performs the effects. Shutdown order: the conversation stops, workers are killed and waited for.
 """
 
 import asyncio
+import contextlib
 import os
 import time
 import uuid
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
-from amoc.control import (
-    PROTOCOL,
-    Beat,
-    BeatReply,
-    Command,
-    Desired,
-    Event,
-    Fetch,
-    Fetched,
-    Hello,
-    NodeBus,
-    Refused,
-    Reply,
-    Snapshot,
-    SnapshotReply,
-    apply,
-)
-from amoc.errors import Failed
+from amoc.control import Command, Event, NodeBus, NodeLoad, Reply
+from amoc.errors import AmocError, Failed
 from amoc.node.effects import BeatNow, Effect, Emit, FetchSource, Kill, Quit, Send, Spawn
-from amoc.node.gather import Gathered
+from amoc.node.link import Link
 from amoc.node.state import NodeState
-from amoc.scenario import Source
 from amoc.worker import Pool, WorkerDeath, messages
 
 __all__ = ["Agent"]
 
-BEAT = 1.0  # seconds between two beats
 TICK = 0.25  # seconds between two looks at the deadlines
-MOST_EVENTS = 1000  # waiting for the next beat; more log lines than this in a second are counted, not sent
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Agent:
-    """The agent of one node. `state` is the pure machine; `bus` leads to the master."""
+    """The agent of one node. `state` is the pure machine; `bus` leads to the master.
+
+    `address` is the one by which people know this node's machine.
+    """
 
     def __init__(self, state: NodeState, bus: NodeBus, version: str, address: str = "") -> None:
-        self._address = address
         self.state = state
+        state.incarnation = state.incarnation or uuid.uuid4().hex[:16]
         self._bus = bus
-        self._version = version
-        self._incarnation = uuid.uuid4().hex
+        self._link = Link(state, version, os.cpu_count() or 1, address)
+        self._load = _Load()
         self._pool = Pool(self._worker_said, self._worker_died)
-        self._gathered = Gathered()
-        self._events: list[Event] = []
-        self._left_out = 0
-        self._seq = 0
-        self._unanswered: Beat | None = None
-        self._beat_now = asyncio.Event()
+        self._spawns: dict[int, int] = {}
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
-        return f"<Agent {self.state.name} {self._pool}>"
+        return f"<Agent {self.state.name} {self._link} {self._pool}>"
 
-    async def start(self) -> None:
-        """Register with the master and begin to beat. Raises Failed when the master refuses this node."""
-        hello = Hello(self.state.name, self._incarnation, PROTOCOL, self._version, os.cpu_count() or 1, self._address)
-        reply = await self._bus.request(hello)
-        if isinstance(reply, Refused):
-            raise Failed(f"the master refuses node {self.state.name}: {reply.reason}")
+    def begin(self) -> None:
+        """Begin to talk to the master, which need not be there yet."""
         self._bus.listen(self._heard)
-        await self._take_snapshot()
-        self._spawn_task(self._beats())
+        self._spawn_task(self._talk())
         self._spawn_task(self._ticks())
 
+    async def start(self) -> None:
+        """Begin, and wait until this node is registered. Raises Failed when the master does not answer or refuses."""
+        self.begin()
+        while not self._link.registered:
+            self._changed.clear()
+            await self._changed.wait()
+            if self._link.trouble:
+                raise Failed(self._link.trouble)
+
+    async def over(self) -> str:
+        """Wait until this node may not go on, because another has taken its name; returns why."""
+        while self._link.over is None:
+            self._changed.clear()
+            await self._changed.wait()
+        return self._link.over
+
+    @property
+    def registered(self) -> bool:
+        """Whether the master knows this node."""
+        return self._link.registered
+
+    @property
+    def trouble(self) -> str:
+        """Why the master has not registered this node, for people; empty while all is well."""
+        return self._link.trouble
+
     async def close(self) -> None:
-        """Stop beating, end all workers, wait until they are gone."""
+        """Stop talking, end all workers, wait until they are gone."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -84,33 +89,17 @@ class Agent:
     # Stimuli
 
     def _heard(self, command: Command) -> None:
-        try:
-            desired = apply(self.state.desired, command)
-        except ValueError:  # a gap: some command was lost on the way
-            self._spawn_task(self._take_snapshot())
-            return
-        self._wants(desired)
-
-    def _wants(self, desired: Desired) -> None:
-        self._perform(self.state.wants(desired, time.monotonic()))
-        self._beat_now.set()
-
-    async def _take_snapshot(self) -> None:
-        reply = await self._bus.request(Snapshot(self.state.name, self._incarnation))
-        if isinstance(reply, SnapshotReply) and reply.desired.number >= self.state.desired.number:
-            self._wants(reply.desired)
+        self._perform(self._link.heard(command, time.monotonic()))
+        self._wake.set()
 
     def _worker_said(self, index: int, message: messages.FromWorker) -> None:
         if isinstance(message, messages.Happened):
             message.event.node = self.state.name
             self._event(message.event)
             return
-        if isinstance(message, messages.Report) and message.metrics:
-            self._gathered.add(index, message.metrics)
         self._perform(self.state.worker_said(index, message, time.monotonic()))
 
     def _worker_died(self, death: WorkerDeath) -> None:
-        self._gathered.forget(death.index)
         self._perform(self.state.worker_died(death, time.monotonic()))
 
     # Effects
@@ -121,97 +110,64 @@ class Agent:
                 case Send(index, message):
                     self._pool.send(index, message)
                 case Spawn(index):
-                    self._spawn_task(self._start_worker(index))
+                    self._spawns[index] = self._spawns.get(index, 0) + 1
+                    self._spawn_task(self._start_worker(index, self._spawns[index]))
                 case Kill(index):
                     self._pool.kill(index)
                 case Quit():
                     self._pool.quit()
                 case FetchSource(version):
-                    self._spawn_task(self._fetch(version))
+                    self._link.fetch(version)
+                    self._wake.set()
                 case Emit(event, level, text, worker):
                     self._event(Event(event, time.time(), level, text, self.state.name, worker))
                 case BeatNow():
-                    self._beat_now.set()
+                    self._wake.set()
 
-    async def _start_worker(self, index: int) -> None:
+    async def _start_worker(self, index: int, turn: int) -> None:
         try:
             pid = await self._pool.spawn(index)
         except OSError as error:
-            self._perform(self.state.worker_not_up(index, str(error), time.monotonic()))
+            effects = self.state.worker_not_up(index, str(error), time.monotonic())
         else:
-            self._perform(self.state.worker_up(index, pid, time.monotonic()))
-
-    async def _fetch(self, version: str) -> None:
-        reply = await self._bus.request(Fetch(self.state.name, self._incarnation, version))
-        if isinstance(reply, Fetched):
-            source = Source(name=reply.name, text=reply.text, path=reply.path, version=reply.version)
-            self._perform(self.state.source_arrived(source, time.monotonic()))
-        else:
-            reason = reply.reason if isinstance(reply, Refused) else "no answer"
-            self._perform(self.state.failed(f"the scenario's source could not be fetched: {reason}"))
+            if turn != self._spawns[index]:  # another was asked for meanwhile, and takes its place
+                return
+            effects = self.state.worker_up(index, pid, time.monotonic())
+        self._perform(effects)
 
     def _event(self, event: Event) -> None:
-        if len(self._events) >= MOST_EVENTS and event.event == "log":
-            self._left_out += 1
-            return
-        self._events.append(event)
-        if len(self._events) == 1:  # people read these: a tenth of a second is soon enough
-            asyncio.get_running_loop().call_later(0.1, self._beat_now.set)
+        if self._link.event(event):  # people read these: a tenth of a second is soon enough
+            asyncio.get_running_loop().call_later(0.1, self._wake.set)
 
-    # Beats
+    # The conversation
 
-    async def _beats(self) -> None:
-        while True:
-            self._beat_now.clear()
-            await self._beat()
+    async def _talk(self) -> None:
+        while self._link.over is None:
+            self._wake.clear()
+            await self._exchange()
             try:
-                async with asyncio.timeout(BEAT):  # not wait_for: before 3.12 it may swallow a cancellation
-                    await self._beat_now.wait()
+                async with asyncio.timeout(self._link.pause):  # not wait_for: before 3.12 it may swallow a cancellation
+                    await self._wake.wait()
             except TimeoutError:
                 pass
 
-    async def _beat(self) -> None:
-        """Send what is new. An unanswered beat is sent again as it was, before anything newer."""
-        beat = self._unanswered or self._next_beat()
-        self._unanswered = beat
+    async def _exchange(self) -> None:
+        """One request and its answer."""
+        sent = time.monotonic()
+        self._perform(self.state.tick(sent))  # the lease is looked at before anything else, after a pause of any length
+        request = self._link.next(time.time(), self._load.take())
+        reply: Reply | None = None
+        trouble = ""
         try:
-            reply: Reply = await self._bus.request(beat)
-            self._unanswered = None
-            if isinstance(reply, BeatReply) and reply.number > self.state.desired.number:
-                await self._take_snapshot()
-        except TimeoutError:  # the next beat tries again
-            pass
-
-    def _next_beat(self) -> Beat:
-        self._seq += 1
-        taken = self.state.take()
-        events, self._events = self._events, []
-        if self._left_out:
-            text = f"{self._left_out} log lines were left out"
-            events.append(Event("log", time.time(), "WARNING", text, self.state.name))
-            self._left_out = 0
-        return Beat(
-            node=self.state.name,
-            incarnation=self._incarnation,
-            seq=self._seq,
-            applied=self.state.desired.number,
-            state=taken.state,
-            run_id=taken.run_id,
-            phase=taken.phase,
-            error=taken.error,
-            data=taken.data,
-            counts=taken.counts,
-            workers=taken.workers,
-            metrics=self._gathered.take(),
-            ended=taken.ended,
-            dropped=taken.dropped,
-            errors=taken.errors,
-            events=events,
-            sent=time.time(),
-        )
+            reply = await self._bus.request(request)
+        except (TimeoutError, AmocError) as error:
+            trouble = str(error)
+        self._perform(self._link.answered(request, reply, sent, time.monotonic(), time.time(), trouble))
+        self._changed.set()
 
     async def _ticks(self) -> None:
         while True:
+            self._load.tick()
             await asyncio.sleep(TICK)
             self._perform(self.state.tick(time.monotonic()))
 
@@ -223,4 +179,30 @@ class Agent:
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._perform(self.state.failed(f"node {self.state.name}: internal error: {error!r}"))
+            self._perform(self.state.failed(f"node {self.state.name}: internal error: {error!r}", time.monotonic()))
+
+
+class _Load:
+    """What the agent's own process costs, between two beats."""
+
+    def __init__(self) -> None:
+        self._cpu, self._at = time.process_time(), time.monotonic()
+        self._due = self._at + TICK
+        self._lag = 0.0
+
+    def tick(self) -> None:
+        """Called every `TICK` seconds; what is later than that is the loop's lag."""
+        now = time.monotonic()
+        self._lag = max(self._lag, now - self._due)
+        self._due = now + TICK
+
+    def take(self) -> NodeLoad:
+        """The figures since the last call."""
+        cpu, at = time.process_time(), time.monotonic()
+        percent = 100 * (cpu - self._cpu) / max(at - self._at, 1e-3)
+        self._cpu, self._at = cpu, at
+        lag, self._lag = self._lag, 0.0
+        memory = 0
+        with contextlib.suppress(OSError):  # there may be no room for one more file
+            memory = int(Path("/proc/self/statm").read_bytes().split()[1]) * PAGE
+        return NodeLoad(round(percent, 1), memory, round(max(lag, 0.0) * 1000, 1))

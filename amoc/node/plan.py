@@ -26,12 +26,13 @@ class NodePlan:
         self.workers = workers
         self.interval = interval
         self._given = 0
+        self._dealt = 0
         self._free = 0.0  # the deadline after the last one planned
         self._legs: dict[int, list[Leg]] = {index: [] for index in range(workers)}
 
     @property
     def given(self) -> int:
-        """How many ids were assigned in all."""
+        """How many ids were assigned in all, without those that were let go."""
         return self._given
 
     def assign(self, ranges: Iterable[IdRange], now: float) -> dict[int, list[Leg]]:
@@ -49,8 +50,9 @@ class NodePlan:
                     at + offset * self.interval,
                     self.workers * self.interval,
                 )
-                new.setdefault((self._given + offset) % self.workers, []).append(leg)
+                new.setdefault((self._dealt + offset) % self.workers, []).append(leg)
             self._given += len(ids)
+            self._dealt += len(ids)
             self._free = at + len(ids) * self.interval
         for index, legs in new.items():
             self._legs[index] += legs
@@ -67,6 +69,17 @@ class NodePlan:
         if self._free > at:
             self._free = at + (self._free - at) * ratio
         return at, ratio
+
+    def forget(self, ranges: Iterable[IdRange]) -> None:
+        """These ids are another node's now, as if they had never been given here."""
+        for ids in ranges:
+            for user_id in ids:
+                for legs in self._legs.values():
+                    at = next((k for k, leg in enumerate(legs) if leg.position(user_id) is not None), None)
+                    if at is not None:
+                        legs[at : at + 1] = legs[at].without(user_id)
+                        self._given -= 1
+                        break
 
     def legs(self, worker: int) -> list[Leg]:
         """The worker's legs, as they stand."""

@@ -65,6 +65,15 @@ class Leg(msgspec.Struct, frozen=True, array_like=True):
             legs.append(Leg(rest.first, rest.last, rest.step, stretched, rest.spacing * ratio))
         return legs
 
+    def without(self, user_id: int) -> list["Leg"]:
+        """The leg with one of its ids taken out: none, one or two legs."""
+        position = self.position(user_id)
+        if position is None:
+            return [self]
+        before = [msgspec.structs.replace(self, last=user_id - self.step)] if position else []
+        after = self.after(position + 1)
+        return before if after is None else [*before, after]
+
     def position(self, user_id: int) -> int | None:
         """Which one in the leg the id is, from 0; None if it is not in it."""
         if not self.first <= user_id <= self.last or (user_id - self.first) % self.step:

@@ -31,7 +31,7 @@ CANCEL_AGAIN = (1.0, 1.5)
 GIVE_UP = 1.9
 START_BATCH = 200  # users started in one turn of the loop when all are due at once: some 10 ms
 DIRECT = 0  # users carry flags in one small integer
-LEAVING, REMOVING, STOPPING = 1, 2, 4
+LEAVING, MOVING, REMOVING, STOPPING = 1, 2, 4, 8  # MOVING: to go on at another node, only together with LEAVING
 
 
 class Tally(msgspec.Struct):
@@ -114,6 +114,7 @@ class Crowd:
     ) -> None:
         self.errors = ErrorLog()
         self.ended: list[int] = []  # since the last `take_ended`
+        self.released: list[int] = []  # likewise, to go on at another node
         self.emptied = asyncio.Event()
         self._loop = loop
         self._scenario = scenario
@@ -159,6 +160,11 @@ class Crowd:
         ended, self.ended = self.ended, []
         return ended
 
+    def take_released(self) -> list[int]:
+        """The ids that were let go to another node since the last call."""
+        released, self.released = self.released, []
+        return released
+
     def drop(self, ids: Iterable[int], force: bool) -> int:
         """Remove users; returns how many of them were there to be removed. Others are left as they are."""
         dropped = 0
@@ -169,10 +175,28 @@ class Crowd:
                     self._tally.removed += 1
                     self.ended.append(user_id)
                     dropped += 1
+            elif user.flags & MOVING and user.flags < REMOVING:
+                user.flags &= ~MOVING
+                dropped += 1
+                if force:
+                    self._leave(user, force)
             elif user.flags < REMOVING and (force or not user.flags):
                 dropped += not user.flags
                 self._leave(user, force)
         return dropped
+
+    def release(self, ids: Iterable[int]) -> None:
+        """Let users go on at another node: gently, as in removing them, but their life is not over."""
+        for user_id in ids:
+            user = self._users.get(user_id)
+            if user is None:
+                if self._arrival.drop(user_id):
+                    self.released.append(user_id)
+            elif user.waits and not user.flags:
+                self._end(user, "released")
+            elif not user.flags:
+                user.flags |= LEAVING | MOVING
+                self._tally.leaving += 1
 
     def stop(self) -> None:
         """Start nobody any more and cancel everyone; `emptied` is set when all have ended or are given up."""
@@ -208,7 +232,9 @@ class Crowd:
         if error is not None:
             self.errors.record(error, "start", user.id)
             self._end(user, "failed")
-        elif flags & (LEAVING | REMOVING):
+        elif flags & MOVING and not flags & STOPPING:
+            self._end(user, "released")
+        elif flags & (LEAVING | REMOVING) and not flags & MOVING:
             self._end(user, "removed")
         elif flags & STOPPING:
             self._end(user, "stopped")
@@ -284,8 +310,11 @@ class Crowd:
             self._tally.waiting -= 1
         user.run = None
         del self._users[user.id]
-        self.ended.append(user.id)
-        setattr(self._tally, how, getattr(self._tally, how) + 1)
+        if how == "released":
+            self.released.append(user.id)
+        else:
+            self.ended.append(user.id)
+            setattr(self._tally, how, getattr(self._tally, how) + 1)
         if self._stopping:
             self._check_empty()
 

@@ -67,6 +67,7 @@ class Worker:
         self._pipe = FramedPipe(self._received, self._agent_gone)
         self._watchdog = Watchdog(health, index, self._held_up)
         self._session: Session | None = None
+        self._reports = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._cpu = time.process_time()
         self._cpu_at = time.monotonic()
@@ -98,8 +99,15 @@ class Worker:
                 crowd.plan(legs)
             case messages.Repace(at=at, ratio=ratio) if crowd is not None:
                 crowd.repace(at, ratio)
-            case messages.Drop(number=number, ids=ids, force=force) if crowd is not None:
-                self._report({number: sum(crowd.drop(r, force) for r in ids)})
+            case messages.Drop(number=number, ids=ids, force=force, moved=moved) if crowd is not None:
+                if moved:
+                    for r in ids:
+                        crowd.release(r)
+                    self._report()
+                else:
+                    self._report({number: sum(crowd.drop(r, force) for r in ids)})
+            case messages.Lease(until=until):
+                self._watchdog.lease(until)
             case messages.Change(settings=settings) if self._session is not None:
                 self._change(self._session, settings)
             case messages.Load():
@@ -133,6 +141,8 @@ class Worker:
 
     async def _load(self, load: messages.Load) -> None:
         random.seed(load.seed)
+        if load.lease is not None:
+            self._watchdog.lease(load.lease)
         self._session = Session(load.source, load.layers, load.extra_settings, load.settings)
         self._watchdog.report()
 
@@ -191,10 +201,13 @@ class Worker:
         tally = crowd.tally()
         delta = metrics.current().flush()
         lateness = delta.histograms.get(LATENESS)
+        self._reports += 1
         self._send(
             messages.Report(
+                number=self._reports,
                 tally=tally,
                 ended=compress(crowd.take_ended()),
+                released=compress(crowd.take_released()),
                 dropped=dropped or {},
                 metrics=messages.encode(delta),
                 failures=crowd.errors.take(),

@@ -19,6 +19,7 @@ __all__ = [
     "FromWorker",
     "Happened",
     "HeldUp",
+    "Lease",
     "Leg",
     "Legs",
     "Load",
@@ -37,13 +38,23 @@ class ToWorker(msgspec.Struct, tag_field="to"):
 
 
 class Load(ToWorker, tag="load"):
-    """Load the scenario. `layers`: arguments of `config.Config`; `settings`: the run-time settings."""
+    """Load the scenario. `layers`: arguments of `config.Config`; `settings`: the run-time settings.
+
+    `lease`: as in `Lease`, None if there is none.
+    """
 
     source: Source
     layers: dict[str, Any]
     extra_settings: tuple[str, ...]
     settings: dict[str, Any]
     seed: int
+    lease: float | None = None
+
+
+class Lease(ToWorker, tag="lease"):
+    """Do not run users after `until` (monotonic seconds), whatever happens to the agent."""
+
+    until: float
 
 
 class Begin(ToWorker, tag="begin"):
@@ -67,11 +78,15 @@ class Repace(ToWorker, tag="repace"):
 
 
 class Drop(ToWorker, tag="drop"):
-    """Remove those of these ids that are here; the next report answers it by its number."""
+    """Remove those of these ids that are here; the next report answers it by its number.
+
+    With `moved` they are let go to another node, which the reports tell when it has happened.
+    """
 
     number: int
     ids: list[IdRange]
     force: bool
+    moved: bool = False
 
 
 class Change(ToWorker, tag="change"):
@@ -102,14 +117,17 @@ class Failed(FromWorker, tag="failed"):
 class Report(FromWorker, tag="report"):
     """Once a second, and before each answer: counts, what ended, an encoded metrics delta, failures, figures.
 
-    `ended` and `dropped` (by the number of the `Drop`, how many users were there to be removed) say what is new
-    in `tally`; all of it comes in one message, so that a worker that dies has said all of it or nothing.
+    `number` rises by one: no report is counted twice. `ended`, `released` and `dropped` (by the number of the `Drop`,
+    how many users were there to be removed) say what is new in `tally`; all of it comes in one message, so that a
+    worker that dies has said all of it or nothing.
     `cpu` is in percent of a core since the last report, `rss` in bytes, `lag_ms` the longest the loop was held up,
     `late_ms` the 99th percentile of how late users started since then.
     """
 
+    number: int
     tally: Tally
     ended: list[IdRange]
+    released: list[IdRange]
     dropped: dict[int, int]
     metrics: bytes
     failures: list[Failure]
@@ -134,5 +152,5 @@ class Happened(FromWorker, tag="happened"):
 
 
 encode = msgspec.msgpack.Encoder().encode
-decode_to_worker = msgspec.msgpack.Decoder(Load | Begin | Legs | Repace | Drop | Change).decode
+decode_to_worker = msgspec.msgpack.Decoder(Load | Lease | Begin | Legs | Repace | Drop | Change).decode
 decode_from_worker = msgspec.msgpack.Decoder(Done | Failed | Report | HeldUp | Happened).decode

@@ -2,9 +2,11 @@
 
 A thread beside the loop: the loop notes the time 20 times a second; when a note is older than 200 ms the
 thread takes the main thread's stack and sends it, over a socket of its own because the loop cannot. The
-same socket tells it that the agent is gone: then nobody wants this process any more.
+same socket tells it that the agent is gone: then nobody wants this process any more. Nor is it wanted after its
+lease: by then its users may be running elsewhere, so it ends even if the agent is frozen and the loop held up.
 """
 
+import math
 import os
 import select
 import socket
@@ -17,8 +19,9 @@ from collections.abc import Callable
 from amoc.control import Event
 from amoc.worker import messages
 
-__all__ = ["BLOCKED", "Watchdog"]
+__all__ = ["BLOCKED", "LAPSED", "Watchdog"]
 
+LAPSED = 75  # the exit code of a worker whose lease was over; sysexits.h: try again later
 BLOCKED = 0.2  # seconds: what a user notices as a stall of the load
 TICK = 0.05
 LONG = 5.0  # a hold-up that goes on is reported again after this long, and then at doubling times
@@ -40,11 +43,16 @@ class Watchdog:
         self._said_at = 0.0
         self._unsaid = 0
         self._reports = False
+        self._until = math.inf
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
         """Begin to watch for the agent's end."""
         self._thread.start()
+
+    def lease(self, until: float) -> None:
+        """End this process when the monotonic clock has passed `until`, unless told otherwise before."""
+        self._until = until
 
     def report(self) -> None:
         """From now on say when the loop is blocked; before, the scenario's imports may do so."""
@@ -71,6 +79,8 @@ class Watchdog:
         while True:
             if poll.poll(TICK * 1000):
                 os._exit(0)  # the agent is gone
+            if time.monotonic() > self._until:
+                os._exit(LAPSED)
             last = self._last
             held = time.monotonic() - last
             if last != reported:

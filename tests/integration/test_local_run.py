@@ -72,7 +72,7 @@ async def test_status_has_every_key(tmp_path: Path) -> None:
     }
     assert status["users"].keys() == {
         *("wanted", "planned", "running", "waiting", "leaving", "finished", "failed", "removed", "stopped", "stuck"),
-        *("restarted", "starts"),
+        *("unstarted", "lost", "restarted", "starts"),
     }
     assert (status["node"], status["state"]) == ("local", "finished")
     run = status["run"]

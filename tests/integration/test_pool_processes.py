@@ -250,7 +250,7 @@ async def test_no_room_for_a_process_leaves_nothing_open() -> None:
 
 
 async def test_a_node_without_room_for_its_workers(tmp_path: Path) -> None:
-    """The run fails with the reason, and the next one works."""
+    """It says why, tries again after a pause, and goes on when there is room."""
     async with scene(tmp_path, 2) as node:
         await node.run(IDLE, 2)
         await node.users(running=2)
@@ -258,7 +258,7 @@ async def test_a_node_without_room_for_its_workers(tmp_path: Path) -> None:
         with descriptors_left(0):
             os.kill(first, signal.SIGKILL)
             await node.said("cannot be started: [Errno 24] Too many open files")
-        await node.users(failed=1, running=1)
+        await node.users(restarted=1, running=2, failed=0)
         await node("stop")
         await node.run(IDLE, 2)
         await node.users(running=2)

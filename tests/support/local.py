@@ -83,7 +83,7 @@ class LocalNode:
             **kept,
             "run": run,
             "wanted": status["users"]["wanted"],
-            "desired": (desired.number, desired.phase, desired.assigned, desired.removed),
+            "desired": (desired.number, desired.phase, desired.seats),
             "settings": await self.op("config.all"),
             "children": sorted(_children()),
         }

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amoc.cluster.distribution import round_robin
+from amoc.cluster.distribution import Place, round_robin
 from amoc.control import IdRange
 
-TEN = [f"slave{n}" for n in range(1, 11)]
+TEN = [Place(f"slave{n}") for n in range(1, 11)]
 
 
 def owners(dealt: dict[str, list[IdRange]]) -> dict[int, str]:
@@ -22,7 +22,7 @@ def test_ten_nodes() -> None:
 
 
 def test_the_first_user_need_not_be_1() -> None:
-    assert owners(round_robin(7, 9, ["a", "b"])) == {7: "a", 8: "b", 9: "a"}
+    assert owners(round_robin(7, 9, [Place("a"), Place("b")])) == {7: "a", 8: "b", 9: "a"}
 
 
 def test_fewer_users_than_nodes() -> None:
@@ -30,12 +30,12 @@ def test_fewer_users_than_nodes() -> None:
 
 
 def test_adding_goes_on_where_dealing_stopped() -> None:
-    assert owners(round_robin(14, 16, ["a", "b", "c"], given=13)) == {14: "b", 15: "c", 16: "a"}
+    assert owners(round_robin(14, 16, [Place("a"), Place("b"), Place("c")], given=13)) == {14: "b", 15: "c", 16: "a"}
 
 
 @given(st.integers(1, 50), st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(1, 11))
 def test_several_assignments_deal_like_one(first: int, sizes: list[int], size: int) -> None:
-    nodes = TEN[:size] if size <= 10 else [*TEN, "slave11"]
+    nodes = TEN[:size] if size <= 10 else [*TEN, Place("slave11")]
     once = owners(round_robin(first, first + sum(sizes) - 1, nodes))
     bit_by_bit: dict[int, str] = {}
     given_before = 0

@@ -10,6 +10,7 @@ from amoc.control import (
     Beat,
     BeatReply,
     Change,
+    Close,
     Command,
     Counts,
     Desired,
@@ -17,9 +18,13 @@ from amoc.control import (
     Event,
     Fetch,
     Fetched,
+    Grant,
     Hello,
     IdRange,
+    Join,
+    Lead,
     NodeLoad,
+    Own,
     Ping,
     Refused,
     Removal,
@@ -27,6 +32,7 @@ from amoc.control import (
     Reply,
     Request,
     Run,
+    Seat,
     Snapshot,
     SnapshotReply,
     Start,
@@ -41,11 +47,15 @@ IDS = {"a": [IdRange(1, 9, 2), IdRange(20, 20)], "b": [IdRange(2, 10, 2)]}
 RUN = Run("r1", "chat", "v1", {"rounds": 3, "repeat_num": math.inf, "hosts": ["ä", "b"]}, ["a", "b"], 1.5, 7)
 
 COMMANDS: list[Command] = [
-    Start(1, RUN, 0.05),
+    Start(1, RUN, 0.05, {"a": "a1"}),
     Step(2, "r1", "init", {"rooms": ["x", {"y": None}]}),
     Assign(3, "r1", IDS),
+    Assign(3, "r1", IDS, [IdRange(1, 2)], IDS),
+    Lead(3, "r1", "b"),
+    Join(3, "r1", "b", "b2"),
+    Close(3, "r1", "b", [IdRange(1, 2)]),
     Remove(4, "r1", IDS, True),
-    Change(5, "r1", {"interarrival": 1.0}, 0.001),
+    Change(5, "r1", {"interarrival": 1.0}, 0.001, {"a": Own({"pause": 1})}),
     Stop(6, "r1", False),
     Ping(7),
 ]
@@ -67,7 +77,13 @@ REQUESTS: list[Request] = [
         counts=Counts(planned=1, running=2, starts=9),
         workers=[WorkerFigures(0, 12, 5, 99.5, 1 << 31, 3.5, 0.5, 1)],
         metrics=b"\x00\xff",
+        covers=2,
+        seat=1,
+        led=True,
+        alone=True,
+        shown=Counts(running=3),
         ended=[IdRange(1, 3)],
+        released=[IdRange(4, 4)],
         dropped={4: 2},
         errors=[ErrorCount("k", "OSError", "start", "no", "Traceback…", 7, 3)],
         events=[Event("log", 1.0, "INFO", "hello", "a", 0, "chat")],
@@ -76,13 +92,26 @@ REQUESTS: list[Request] = [
     ),
 ]
 REPLIES: list[Reply] = [
-    Welcome(9),
-    BeatReply(3, 9, 1.5, 1.625),
+    Welcome(9, 4),
+    BeatReply(3, 9, 2, 1.5, 1.625),
     Refused("no scenario of version v1", "unregistered"),
-    Fetched("chat", "/chat.py", "async def start(user_id): …", "v1"),
+    Fetched("chat", "/chat.py", "async def start(user_id): …", "v1", {"_rooms": "X = 1"}),
     SnapshotReply(Desired()),
     SnapshotReply(
-        Desired(6, RUN, "stop", {"rooms": []}, 0.05, True, RUN.settings, IDS, {"a": [Removal(4, IDS["a"], True)]})
+        Desired(
+            number=6,
+            run=RUN,
+            phase="stop",
+            data={"rooms": []},
+            force=True,
+            settings=RUN.settings,
+            seats={"a": Seat("a1", 1, [Grant(2, IDS["a"])], [Removal(4, IDS["a"], True)], Own({"pause": 1}, 0.1))},
+            leader="a",
+            given=6,
+            highest=20,
+            orphans=IDS["b"],
+            reason="stopped",
+        )
     ),
 ]
 

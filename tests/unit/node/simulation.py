@@ -48,7 +48,9 @@ class Played:
         self.planned: list[int] = []
         self.running: dict[int, str] = {}  # id -> "", "leaving" or "cancelled"
         self.tally = Tally()
+        self.reports = 0
         self.ended: list[int] = []
+        self.released: list[int] = []
         self.settings: dict[str, Any] = {}
         self.steps: list[str] = []
         self.data: Any = None
@@ -72,11 +74,20 @@ class Played:
                 if step == "stop":
                     self.planned.clear()
                     for user_id in list(self.running):
-                        self.end(user_id, "removed" if self.running[user_id] else "stopped")
+                        gone = self.running[user_id] not in ("", "moving")
+                        self.end(user_id, "removed" if gone else "stopped")
                 self.report()
                 self.outbox.append(messages.Done(step, {"room": 5} if step == "setup" else None))
             case messages.Legs(legs=legs):
                 self.planned += [i for leg in legs for i in leg.ids()]
+            case messages.Drop(ids=ids, moved=True):
+                for user_id in (i for r in ids for i in r):
+                    if user_id in self.planned:
+                        self.planned.remove(user_id)
+                        self.released.append(user_id)
+                    elif user_id in self.running and not self.running[user_id]:
+                        self.running[user_id] = "moving"
+                self.report()
             case messages.Drop(number=number, ids=ids, force=force):
                 self.report({number: sum(self._drop(i, force) for r in ids for i in r)})
             case messages.Change(settings=settings):
@@ -90,8 +101,9 @@ class Played:
             return True
         if user_id not in self.running:
             return False
-        counted = bool(self.running[user_id])
-        self.running[user_id] = "cancelled" if force else self.running[user_id] or "leaving"
+        counted = self.running[user_id] not in ("", "moving")
+        leaving = "leaving" if self.running[user_id] in ("", "moving") else self.running[user_id]
+        self.running[user_id] = "cancelled" if force else leaving
         return not counted
 
     def start(self, many: int = 1) -> None:
@@ -103,13 +115,15 @@ class Played:
 
     def end(self, user_id: int, how: str = "finished") -> None:
         """A user's life is over."""
-        del self.running[user_id]
+        if self.running.pop(user_id) == "moving" and how == "removed":
+            self.released.append(user_id)
+            return
         self.ended.append(user_id)
         setattr(self.tally, how, getattr(self.tally, how) + 1)
 
     def present(self) -> Tally:
         """The counts as they are now."""
-        leaving = sum(state == "leaving" for state in self.running.values())
+        leaving = sum(state in ("leaving", "moving") for state in self.running.values())
         return msgspec.structs.replace(
             self.tally, planned=len(self.planned), running=len(self.running) - leaving, leaving=leaving
         )
@@ -117,8 +131,11 @@ class Played:
     def report(self, dropped: dict[int, int] | None = None, failures: Iterable[Failure] = ()) -> None:
         """Say what is new."""
         ended, self.ended = compress(self.ended), []
+        released, self.released = compress(self.released), []
+        self.reports += 1
+        figures = (5.0, 1000, 1.0, 2.0)
         self.outbox.append(
-            messages.Report(self.present(), ended, dropped or {}, b"", list(failures), 5.0, 1000, 1.0, 2.0)
+            messages.Report(self.reports, self.present(), ended, released, dropped or {}, b"", list(failures), *figures)
         )
 
 
@@ -127,7 +144,7 @@ class Simulation:
 
     def __init__(self, workers: int = 2, nodes: tuple[str, ...] = ("n1",), **settings: Any) -> None:
         self.now = 1000.0
-        self.state = NodeState("n1", workers, {"file": {}}, ("extra",))
+        self.state = NodeState("n1", workers, {"file": {}}, ("extra",), "i1")
         self.desired = Desired()
         self.nodes = nodes
         self.settings = settings
@@ -137,6 +154,7 @@ class Simulation:
         self.events: list[Emit] = []
         self.dropped: dict[int, int] = {}
         self.ended: list[int] = []
+        self.released: list[int] = []
         self.errors: dict[str, int] = {}
         self._pid = 100
 
@@ -148,13 +166,14 @@ class Simulation:
         return self.do(self.state.wants(self.desired, self.now))
 
     def start(self, run: str = "r1", interval: float = 0.01) -> list[Effect]:
-        return self.command(Start, Run(run, "scene", "v1", self.settings, list(self.nodes), 0.0, 7), interval)
+        seats = dict.fromkeys(self.nodes, "i1")
+        return self.command(Start, Run(run, "scene", "v1", self.settings, list(self.nodes), 0.0, 7), interval, seats)
 
     def step(self, phase: str, data: Any = None) -> list[Effect]:
         return self.command(Step, self.run_id, phase, data)
 
     def stop(self, force: bool = False) -> list[Effect]:
-        return self.command(Stop, self.run_id, force)
+        return self.command(Stop, self.run_id, force, "stopped", False)
 
     def assign(self, first: int, last: int) -> list[Effect]:
         return self.command(Assign, self.run_id, {"n1": [IdRange(first, last)]})
@@ -203,6 +222,7 @@ class Simulation:
             assert number not in self.dropped, "a removal answered twice"
             self.dropped[number] = count
         self.ended += [i for r in taken.ended for i in r]
+        self.released += [i for r in taken.released for i in r]
         for error in taken.errors:
             self.errors[error.type] = self.errors.get(error.type, 0) + error.count
 

@@ -136,6 +136,10 @@ class Node(RuleBasedStateMachine):
         """Let all users end, undisturbed; then stop."""
         sim = self.sim
         sim.settle()
+        for _ in range(4):  # the pauses before replacements that could not be started
+            sim.now += 10
+            sim.do(sim.state.tick(sim.now))
+            sim.settle()
         for worker in sim.workers.values():
             worker.start(1000)
             stays = {user_id for user_id, how in worker.running.items() if not how}
