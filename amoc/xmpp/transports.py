@@ -63,7 +63,7 @@ async def start_tls(connection: Connection, options: Options) -> None:
     assert isinstance(connection, TcpConnection)  # no other begins TLS later
     context = _context(options)
     try:
-        await connection.start_tls(context, hostname=options.domain, timeout=options.login_timeout)
+        await connection.start_tls(context, hostname=options.domain)
     except OSError as error:
         raise handshake_failure(error) from error
 

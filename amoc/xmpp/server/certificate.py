@@ -51,6 +51,7 @@ def server_context(domain: str = "localhost", pem: tuple[bytes, bytes] | None = 
     """A server's TLS context with `pem` (certificate, key), or a new self-signed one."""
     certificate, key = pem or self_signed(domain)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.options |= ssl.OP_NO_RENEGOTIATION
     with tempfile.TemporaryDirectory() as folder:  # ssl loads from files only; the folder is 0700
         write_pem(Path(folder) / "certificate.pem", certificate)
         write_pem(Path(folder) / "key.pem", key)

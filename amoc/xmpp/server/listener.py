@@ -115,8 +115,9 @@ class EmbeddedServer:
     async def _upgrade(self, link: "_Link") -> None:
         try:
             assert self._context is not None
-            await link.connection.start_tls(self._context, server_side=True, timeout=_TLS_TIMEOUT)
-        except OSError:  # the client's trouble, which it reports
+            async with asyncio.timeout(_TLS_TIMEOUT):
+                await link.connection.start_tls(self._context, server_side=True)
+        except OSError:  # a TimeoutError, too; the client's trouble, which it reports
             link.stop()
         except asyncio.CancelledError:
             link.stop()

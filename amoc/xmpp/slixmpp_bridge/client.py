@@ -11,7 +11,7 @@ import functools
 import logging
 import ssl
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from xml.etree.ElementTree import Element
 
 try:
@@ -26,6 +26,7 @@ from amoc.errors import BadInput
 from amoc.xmpp.errors import ConnectFailed, Disconnected, SendOverflow, StreamError, XmppError
 from amoc.xmpp.slixmpp_bridge.session import UserSession
 from amoc.xmpp.transport.connection import MAX_UNSENT
+from amoc.xmpp.transport.secure import secure
 from amoc.xmpp.transport.tls import client_context, handshake_failure
 
 __all__ = ["SlixmppClient", "bridged"]
@@ -80,25 +81,14 @@ class SlixmppClient(slixmpp.ClientXMPP):
         if transport is None:
             return False
         try:
-            upgrade = asyncio.ensure_future(
-                self.loop.start_tls(
-                    transport,
-                    self,
-                    shared_context(session),
-                    server_hostname=session.options.domain,
-                    ssl_handshake_timeout=session.options.login_timeout,
-                )
-            )
+            upgrade = asyncio.ensure_future(secure(transport, shared_context(session), hostname=session.options.domain))
             self._current_connection_attempt = upgrade
-            secure = await upgrade
+            over = await upgrade
         except OSError as error:
             session.fail(_caused(handshake_failure(error), error))
             return False
-        if secure is None:
-            reason = "the connection was closed during the TLS handshake"
-            session.fail(ConnectFailed("tls", reason, cause="closed"))
-            return False
-        self.connection_made(secure, send_event=False)
+        self.connection_made(over, send_event=False)
+        over.begin(cast("asyncio.Protocol", self))  # it has what one has
         return True
 
     def start_stream_handler(self, xml: Element) -> None:

@@ -20,6 +20,7 @@ from typing import Final, cast
 from amoc.xmpp.core.address import ServerAddress
 from amoc.xmpp.core.stream import Stream
 from amoc.xmpp.errors import ConnectFailed
+from amoc.xmpp.transport.secure import secure
 from amoc.xmpp.transport.tls import handshake_failure
 
 __all__ = ["Dialer", "resolve"]
@@ -35,8 +36,8 @@ class Dialer:
     """All that is needed to open connections to one server.
 
     `addresses` are those of `server.host`, `sources` the local ones to connect from (none: the kernel chooses). With
-    a `context` the connection is encrypted at once, the server's certificate being for `hostname`; its handshake
-    has `timeout` seconds.
+    a `context` the connection is encrypted at once, the server's certificate being for `hostname`. Whoever
+    opens another connection later has `timeout` seconds for it.
     """
 
     server: ServerAddress
@@ -62,21 +63,11 @@ class Dialer:
             stream.ended("connect")
             stream.step = "tls"
         try:
-            secure = await asyncio.get_running_loop().start_tls(
-                plain.transport,
-                protocol,
-                self.context,
-                server_hostname=self.hostname,
-                ssl_handshake_timeout=self.timeout,
-            )
-        except BaseException as error:
-            plain.transport.abort()
-            if isinstance(error, OSError):
-                raise handshake_failure(error) from error
-            raise
-        if secure is None:
-            raise ConnectFailed("tls", "the connection was closed during the TLS handshake", cause="closed")
-        protocol.connection_made(secure)
+            over = await secure(plain.transport, self.context, hostname=self.hostname)
+        except OSError as error:
+            raise handshake_failure(error) from error
+        protocol.connection_made(over)
+        over.begin(protocol)
 
     async def _reach(self, protocol: asyncio.Protocol) -> None:
         failure: OSError | None = None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from amoc.xmpp.core.stream import Stream
 from amoc.xmpp.transport.connection import Connection, Owner
+from amoc.xmpp.transport.secure import secure
 
 if TYPE_CHECKING:
     from amoc.xmpp.transport.dial import Dialer
@@ -19,12 +20,12 @@ CLOSE_TIMEOUT: Final = 5.0
 class TcpConnection(Connection, asyncio.Protocol):
     """The protocol of one transport: `connect` it, or give it to a server."""
 
-    __slots__ = ("_early", "_timer", "_transport")
+    __slots__ = ("_secure", "_timer", "_transport")
 
     def __init__(self, stream: Stream, owner: Owner) -> None:
         super().__init__(stream, owner)
         self._transport: asyncio.Transport | None = None
-        self._early: list[bytes] | None = None  # decrypted bytes that came before we knew that TLS is on
+        self._secure = False  # from the beginning
         self._timer: asyncio.TimerHandle | None = None  # bounds the closing
 
     @property
@@ -34,8 +35,7 @@ class TcpConnection(Connection, asyncio.Protocol):
 
     async def connect(self, dialer: "Dialer") -> None:
         """Connect to the server and begin the stream. Raises ConnectFailed; clean up with `abort` then."""
-        if dialer.context is not None:
-            self._early = []
+        self._secure = dialer.context is not None
         await dialer.open(self, self._stream)
 
     # -- sending ---------------------------------------------------------------------------------------
@@ -87,32 +87,20 @@ class TcpConnection(Connection, asyncio.Protocol):
             self._transport.pause_reading()
 
     async def start_tls(
-        self, context: ssl.SSLContext, *, server_side: bool = False, hostname: str | None = None, timeout: float
+        self, context: ssl.SSLContext, *, server_side: bool = False, hostname: str | None = None
     ) -> None:
         """Upgrade, as the stream has asked for. Raises OSError (ssl.SSLError is one) when it fails."""
         transport = self._transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the connection was closed before TLS could start")
         self.flush()
-        self._early = []
-        secure = await asyncio.get_running_loop().start_tls(
-            transport,
-            self,
-            context,
-            server_side=server_side,
-            server_hostname=hostname,
-            ssl_handshake_timeout=timeout,
-        )
-        if secure is None or self._owner is None:
+        over = await secure(transport, context, server_side=server_side, hostname=hostname)
+        if self._owner is None:
+            over.abort()
             raise ConnectionResetError("the connection was closed during the TLS handshake")
-        self._transport = secure
+        self._transport = over
         self._perform(self._stream.tls_started())
-        self._take_early()
-
-    def _take_early(self) -> None:
-        early, self._early = self._early, None
-        for data in early or ():
-            self.data_received(data)
+        over.begin(self)
 
     # -- asyncio's callbacks ---------------------------------------------------------------------------
 
@@ -122,9 +110,7 @@ class TcpConnection(Connection, asyncio.Protocol):
         if self._owner is None:  # given up in the meantime
             self._transport.abort()
             return
-        self._begin("connect" if self._early is None else "tls")
-        if self._early is not None:
-            self._take_early()
+        self._begin("tls" if self._secure else "connect")
 
     def _begin(self, after: str) -> None:
         """The transport is there, `after` being the last step of making it."""
@@ -132,9 +118,6 @@ class TcpConnection(Connection, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the core."""
-        if self._early is not None:
-            self._early.append(data)
-            return
         self._reading = True  # an answer that a handler sends leaves with this call: no turn of the loop for it
         try:
             effects = self._stream.receive(data)

@@ -60,9 +60,6 @@ class _WebSocketConnection(TcpConnection):
 
     def data_received(self, data: bytes) -> None:
         """Feed the core, message by message."""
-        if self._early is not None:
-            self._early.append(data)
-            return
         if self._handshake is not None:
             try:
                 messages = self._handshake.feed(data)
