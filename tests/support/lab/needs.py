@@ -23,7 +23,7 @@ CAP_SYS_ADMIN = 21
 
 def missing_reason() -> str | None:
     """None when labs can be made here, which may take an installation; else why not, in one line."""
-    if not may_be_a_lab():
+    if not _may_be_a_lab():
         return "test hosts take root, with CAP_SYS_ADMIN: run the tests as root on a Debian machine"
     try:
         debian_release()
@@ -37,7 +37,7 @@ def missing_reason() -> str | None:
     return None
 
 
-def may_be_a_lab() -> bool:
+def _may_be_a_lab() -> bool:
     """Whether we are root, and may make namespaces."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return os.geteuid() == 0 and bool(int(status["CapEff"], 16) >> CAP_SYS_ADMIN & 1)
