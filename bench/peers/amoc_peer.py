@@ -50,12 +50,14 @@ async def main() -> None:
         await begun
         processes = await both(context)
         start, empty = cpu(processes), processes[0].memory_info().rss
-        await until(context, lambda _: connections(context) >= given.users, 120)
+        await until(context, lambda _: count(context, "amoc.counters.connections") >= given.users, 120)
         logged_in = cpu(processes)
         await asyncio.sleep(max(0.0, given.idle - 1.2) / 2)
         full, before, clock = processes[0].memory_info().rss, cpu(processes), time.monotonic()
-        await until(context, lambda users: users["finished"] + users["failed"] >= given.users, 600)
+        messages = given.users * given.messages
+        await until(context, lambda users: count(context, "received") >= messages or users["failed"] > 0, 600)
         wall, after = time.monotonic() - clock, cpu(processes)
+        await until(context, lambda users: users["finished"] + users["failed"] >= given.users, 60)
         status = await call(context, "local.status")
     if status["users"]["failed"]:
         raise SystemExit(f"amoc: {status['errors'][0]['text']}")
@@ -63,7 +65,7 @@ async def main() -> None:
         json.dumps(
             {
                 "logins": given.users,
-                "messages": given.users * given.messages,
+                "messages": messages,
                 "login_cpu": round(logged_in - start, 4),
                 "message_cpu": round(after - before, 4),
                 "message_wall": round(wall, 3),
@@ -80,10 +82,10 @@ def last(given: argparse.Namespace) -> int:
     return number
 
 
-def connections(context: Context) -> int:
-    """Logins done, as the master knows."""
+def count(context: Context, name: str) -> int:
+    """A count, as the master knows it."""
     points = context.master.store.points(time.monotonic())
-    return int(points.get("amoc.counters.connections", {}).get("value", 0))
+    return int(points.get(name, {}).get("value", 0))
 
 
 async def both(context: Context) -> list[psutil.Process]:

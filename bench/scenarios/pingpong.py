@@ -2,7 +2,7 @@
 
 The user with the odd place in its pair sends first; each sends again when it has received, until it has received
 `messages`; with a `gap` it waits that long before. All of a worker's users wait until `users` of them have logged
-in, and `idle` seconds more.
+in, and `idle` seconds more; and likewise before they leave, so that no logout falls among the messages.
 """
 
 import asyncio
@@ -41,25 +41,29 @@ class Gate:
             asyncio.get_running_loop().call_later(self.idle, self.opened.set)
 
 
-def init() -> Gate:
-    """The gate of this worker."""
-    return Gate(config.get("users"), config.get("idle"))
+def init() -> tuple[Gate, Gate]:
+    """The gates of this worker: before the game and behind it."""
+    users, idle = config.get("users"), config.get("idle")
+    return Gate(users, idle), Gate(users, idle)
 
 
-async def start(user_id: int, gate: Gate) -> None:
-    """Log in, wait for the others, play."""
+async def start(user_id: int, gates: tuple[Gate, Gate]) -> None:
+    """Log in, wait for the others, play, wait for the others."""
+    before, behind = gates
     name = config.get("prefix")
     peer_id = user_id + 1 if user_id % 2 else user_id - 1
     peer = f"{name}{peer_id}@{config.get('xmpp_domain')}/res1"
     async with connect(user_id, username=name + "{id}", tls=config.get("tls"), sasl=config.get("sasl")) as client:
         client.ignore("presence")
         client.send_presence()
-        gate.enter()
-        await gate.opened.wait()
+        before.enter()
+        await before.opened.wait()
         messages = config.get("messages")
         if messages:
             play = by_handler if config.get("by_handler") else by_receive
             await play(client, peer, messages, first=bool(user_id % 2))
+            behind.enter()
+            await behind.opened.wait()
 
 
 async def by_receive(client: Client, peer: str, messages: int, first: bool) -> None:
