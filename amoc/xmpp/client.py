@@ -169,9 +169,11 @@ class Client:
         raise ValueError("nothing is acknowledged while xmpp_stream_management is off")
 
     async def drain(self) -> None:
-        """Wait until the server has read most of what was sent."""
+        """Wait until the server has read most of what was sent. Raises Disconnected."""
         if self._connection is not None:
             await self._connection.drain()
+        if self._reason is not None:
+            raise self._error()
 
     # -- asking ----------------------------------------------------------------------------------------
 
@@ -203,7 +205,7 @@ class Client:
             error.who = self.who
             raise
         if answer.get("type") == "error":
-            raise self._named(IqError(answer))
+            raise self._named(IqError(answer, asked=next((child.name for child in stanza), "")))
         return answer
 
     def _asked(self) -> Questions:

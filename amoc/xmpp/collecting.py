@@ -32,7 +32,7 @@ class Collected:
         self, match: Match, limit: int, receive: Receive, drop: Callable[[Element], None], *, once: bool = False
     ) -> None:
         self._match = match
-        self._inbox = Inbox(limit)
+        self._inbox = Inbox(limit, of=match)
         self._receive = receive
         self._drop = drop
         self._wanted = 1 if once else -1  # how many more; below zero: all

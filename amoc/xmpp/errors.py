@@ -140,7 +140,17 @@ class StanzaError(XmppError):
 
 
 class IqError(StanzaError):
-    """The answer to an iq was an error."""
+    """The answer to an iq was an error. `asked` is the name of what the iq held, such as "ping"."""
+
+    def __init__(self, stanza: "Element", asked: str = "") -> None:
+        super().__init__(stanza)
+        self.asked = asked
+
+    def what(self) -> str:  # noqa: D102 - inherited
+        sender = self.stanza.get("from") or "the server"
+        asked = f" ({self.asked})" if self.asked else ""
+        text = f" ({self.text})" if self.text else ""
+        return f"iq {self.stanza.get('id', '')}{asked}: {sender} answered {self.condition}{text}"
 
 
 class XmppTimeout(XmppError, TimeoutError):

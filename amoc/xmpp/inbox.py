@@ -19,13 +19,17 @@ Match = Callable[[Element], object] | str | None
 
 
 class Inbox(Deadlines):
-    """`stanzas` are kept, the oldest first; `overflowed` counts those that were dropped because nobody took them."""
+    """`stanzas` are kept, the oldest first; `overflowed` counts those that were dropped because nobody took them.
 
-    __slots__ = ("_limit", "_waiters", "overflowed", "stanzas")
+    `of` says which stanzas are put into it.
+    """
 
-    def __init__(self, limit: int) -> None:
+    __slots__ = ("_limit", "_of", "_waiters", "overflowed", "stanzas")
+
+    def __init__(self, limit: int, of: Match = None) -> None:
         super().__init__()
         self._limit = limit
+        self._of = of
         self.stanzas: list[Element] = []
         # with the seconds, None without limit, and the deadline
         self._waiters: list[tuple[Match, asyncio.Future[Element], float | None, float]] = []
@@ -101,8 +105,13 @@ class Inbox(Deadlines):
         for entry in late:
             self._waiters.remove(entry)
             if not entry[1].done():
-                entry[1].set_exception(ReceiveTimeout(f"no such stanza came within {entry[2]:g} s"))
+                entry[1].set_exception(_late(self._of if entry[0] is None else entry[0], entry[2]))
         return min((entry[3] for entry in self._waiters if entry[2] is not None), default=None)
+
+
+def _late(match: Match, timeout: float | None) -> ReceiveTimeout:
+    what = match if isinstance(match, str) else "stanza" if match is None else "such stanza"
+    return ReceiveTimeout(f"no {what} came within {timeout:g} s")
 
 
 def forget(future: "asyncio.Future[Any]") -> BaseException | None:

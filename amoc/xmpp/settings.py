@@ -187,10 +187,6 @@ class Options:
             resource=usual.resource if "resource" in self.given else row.resource or usual.resource,
         )
 
-    def account(self, user_id: int) -> str:
-        """The name of a user. Raises ConfigError as `own`."""
-        return self.own(user_id).username
-
     def jid(self, user_id: int) -> str:
         """The bare address of a user. Raises ConfigError as `own`."""
         if self.accounts is None:

@@ -47,8 +47,8 @@ _ACTIONS = ("prev", "next", "complete")
 class CommandError(IqError):
     """A refusal in the extension's own terms: `detail`."""
 
-    def __init__(self, stanza: Element, detail: str) -> None:
-        super().__init__(stanza)
+    def __init__(self, error: IqError, detail: str) -> None:
+        super().__init__(error.stanza, error.asked)
         self.detail = detail
 
     def what(self) -> str:  # noqa: D102 - inherited
@@ -154,4 +154,4 @@ async def _ask(session: Session, to: str | None, command: Element, timeout: floa
         detail = next((child for child in error.stanza.find("error") or () if child.ns == NS), None)
         if detail is None:
             raise
-        raise CommandError(error.stanza, detail.name) from None
+        raise CommandError(error, detail.name) from None

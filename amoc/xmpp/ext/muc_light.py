@@ -159,7 +159,7 @@ async def create_unique(
             sender = bare(stanza.get("from", ""))
             room = sender if "@" in sender else room
             if stanza.get("type") == "error":
-                raise IqError(stanza)
+                raise IqError(stanza, asked="query")
             if stanza.name == "iq":
                 break
     if not room:

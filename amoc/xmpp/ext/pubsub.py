@@ -94,8 +94,8 @@ ERRORS = NS + "#errors"
 class PubSubError(IqError):
     """A refusal in the extension's own terms: `detail`, and `feature` when that is "unsupported"."""
 
-    def __init__(self, stanza: Element, detail: Element) -> None:
-        super().__init__(stanza)
+    def __init__(self, error: IqError, detail: Element) -> None:
+        super().__init__(error.stanza, error.asked)
         self.detail = detail.name
         self.feature = detail.get("feature", "")
 
@@ -283,8 +283,7 @@ async def _ask(session: Session, type: str, service: str | None, payload: Elemen
     try:
         return await session.iq(type, service, payload, timeout=timeout)
     except IqError as error:
-        stanza = error.stanza
-        detail = next((child for child in stanza.find("error") or () if child.ns == ERRORS), None)
+        detail = next((child for child in error.stanza.find("error") or () if child.ns == ERRORS), None)
         if detail is None:
             raise
-        raise PubSubError(stanza, detail) from None
+        raise PubSubError(error, detail) from None

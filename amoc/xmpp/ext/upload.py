@@ -63,8 +63,8 @@ class SlotRefused(IqError):
     `max_size` is None, `retry` (a time as text, XEP-0082) "" if it is for another reason, which `condition` tells.
     """
 
-    def __init__(self, stanza: Element, max_size: int | None, retry: str) -> None:
-        super().__init__(stanza)
+    def __init__(self, error: IqError, max_size: int | None, retry: str) -> None:
+        super().__init__(error.stanza, error.asked)
         self.max_size = max_size
         self.retry = retry
 
@@ -126,7 +126,7 @@ async def request(
     try:
         return parse_slot(await session.iq("get", service, build_request(name, size, type), timeout=timeout))
     except IqError as error:
-        raise _refusal(error.stanza) from None
+        raise _refusal(error) from None
 
 
 async def put(slot: Slot, data: bytes, type: str = "", *, http: Http | None = None, timeout: float = 60.0) -> None:
@@ -189,12 +189,12 @@ def parse_slot(answer: Element) -> Slot:
     return Slot(*urls, headers)
 
 
-def _refusal(stanza: Element) -> SlotRefused:
-    error = stanza.find("error")
-    large = None if error is None else error.find("file-too-large", NS)
-    retry = None if error is None else error.find("retry", NS)
-    size = None if large is None else number(stanza, large.findtext("max-file-size"))
-    return SlotRefused(stanza, size, "" if retry is None else retry.get("stamp", ""))
+def _refusal(error: IqError) -> SlotRefused:
+    details = error.stanza.find("error")
+    large = None if details is None else details.find("file-too-large", NS)
+    retry = None if details is None else details.find("retry", NS)
+    size = None if large is None else number(error.stanza, large.findtext("max-file-size"))
+    return SlotRefused(error, size, "" if retry is None else retry.get("stamp", ""))
 
 
 async def _put(http: Http, url: str, data: bytes, headers: Mapping[str, str]) -> int:

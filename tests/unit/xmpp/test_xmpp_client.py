@@ -2,7 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from amoc import metrics
 from amoc.config import Config, ConfigError
 from amoc.xmpp import (
     Client,
+    ConnectFailed,
     Disconnected,
     Element,
     InvalidXml,
@@ -19,11 +21,15 @@ from amoc.xmpp import (
     ReceiveTimeout,
     SendOverflow,
     StreamError,
+    XmppError,
     connect,
     jid_of,
+    reconnect,
+    register,
 )
 from amoc.xmpp.core.accept import ServerStream
 from amoc.xmpp.core.effects import Effect
+from amoc.xmpp.ext import muc, ping, roster
 from amoc.xmpp.server import EmbeddedServer, serve
 from amoc.xmpp.settings import Options
 from amoc.xmpp.transport import connection as transport_connection
@@ -625,3 +631,71 @@ async def test_nothing_of_a_client_is_left_to_the_collector(embedded: EmbeddedSe
     await until(lambda: embedded.connections == 0)
     gc.collect()
     assert sum(isinstance(thing, Client | tcp.TcpConnection) for thing in gc.get_objects()) <= before
+
+
+# -- errors --------------------------------------------------------------------------------------------
+
+WHO = r"^user 1 \(user_1@localhost at 127\.0\.0\.1:\d+\): "
+QUESTION = "{urn:example}question"
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "what"),
+    [
+        (lambda c: c.receive("message", 0.01), ReceiveTimeout, "no message came within 0.01 s$"),
+        (lambda c: c.receive(None, 0.01), ReceiveTimeout, "no stanza came within 0.01 s$"),
+        (lambda c: c.receive(lambda _: False, 0.01), ReceiveTimeout, "no such stanza came within 0.01 s$"),
+        (lambda c: c.expect("presence", 0.01), ReceiveTimeout, "no presence came within 0.01 s$"),
+        (
+            lambda c: c.iq("get", "localhost", Element(QUESTION)),
+            IqError,
+            r"iq \S+ \(question\): localhost answered service-unavailable$",
+        ),
+        (lambda c: c.iq("get"), IqError, r"iq \S+: user_1@localhost answered bad-request$"),
+        (
+            lambda c: c.iq("get", "user_2@localhost/res1", Element(QUESTION), timeout=0.01),
+            IqTimeout,
+            r"no answer to iq \S+ \(question\) from user_2@localhost/res1 within 0.01 s$",
+        ),
+        (lambda c: ping.ping(c, "elsewhere"), IqError, r"iq \S+ \(ping\): elsewhere answered remote-server-not-found$"),
+    ],
+)
+async def test_an_error_says_whose_it_is_and_what_was_done(
+    embedded: EmbeddedServer, call: Callable[[Client], Awaitable[object]], kind: type[XmppError], what: str
+) -> None:
+    async with connect(1) as client, connect(2) as silent:
+        silent.on("iq", lambda stanza: None)
+        with pytest.raises(kind, match=WHO + what):
+            await call(client)
+
+
+async def test_when_the_session_is_over_every_call_says_so(embedded: EmbeddedServer) -> None:
+    client = await connect(1)
+    await embedded.close()
+    await until(lambda: not client.connected)
+    over = WHO + "the server closed the connection$"
+    calls: list[Callable[[], object]] = [
+        client.send_presence,
+        lambda: client.send_message("a", "b"),
+        lambda: client.send(b"x"),
+        client.receive,
+        lambda: client.expect("message"),
+        lambda: client.iq("get"),
+        client.drain,
+        lambda: roster.get(client),
+        lambda: muc.join(client, "nest@conference.localhost", "crow"),
+    ]
+    for call in calls:
+        with pytest.raises(Disconnected, match=over):
+            await awaited(call())
+    with client.collect("message") as collected, pytest.raises(Disconnected, match=over):
+        await collected.get()
+    for attempt in (connect(1), register(1), reconnect(client, attempts=1)):
+        with pytest.raises(ConnectFailed, match=WHO + "login failed at step connect: "):
+            await attempt
+    client.kill()
+
+
+async def awaited(result: object) -> None:
+    if inspect.isawaitable(result):
+        await result
