@@ -58,7 +58,7 @@ class TcpConnection(Connection, asyncio.Protocol):
         A peer that does not read has `CLOSE_TIMEOUT` seconds for that.
         """
         self._put_last(last_words)
-        if self._transport is None:
+        if self._transport is None or self._owner is None:  # there is none yet, or it is gone already
             return
         if not self._transport.is_closing():
             self.flush()

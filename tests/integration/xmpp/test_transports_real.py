@@ -1,5 +1,6 @@
 """Every transport against ejabberd and Prosody: logins, messages both ways, refusals, the end of the server."""
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 
@@ -145,6 +146,28 @@ async def test_killed_and_closed_sessions_are_gone(server: Server, scheme: str) 
     assert jid_of(user) + "/res1" not in server.sessions()
     client = await connect(user, servers=[server.url(scheme)])
     client.kill()
+
+
+async def test_no_session_of_bosh_is_left_behind(server: Server, settings: Config) -> None:
+    """Goodbyes and messages that are said just after a response: their requests must not overtake the one before."""
+    settings.set("xmpp_servers", [server.url("http")])
+    users, rounds = 12, 10
+    before = server.counts()
+
+    async def come_and_go(user: int, turn: int) -> None:
+        async with connect(user) as client:
+            client.send_presence()
+            for number in range(turn % 3):
+                client.send_message(client.jid, str(number))
+                await asyncio.sleep(0.001 * turn)
+            for number in range(turn % 3):
+                assert (await client.receive("message", timeout=30)).findtext("body") == str(number)
+
+    for turn in range(rounds):
+        async with asyncio.TaskGroup() as group:
+            for user in range(users * turn + 1000, users * (turn + 1) + 1000):  # ejabberd still removes those of before
+                group.create_task(come_and_go(user, turn))
+    await server.until(lambda now: (now - before).closed == users * rounds)
 
 
 @pytest.mark.parametrize("scheme", TRANSPORTS)

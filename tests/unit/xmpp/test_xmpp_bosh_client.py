@@ -17,7 +17,8 @@ PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n
 class Server:
     """An HTTP server around a manager.
 
-    `fault(number)` returns what is sent instead of an answer to a request, b"" to hang up.
+    `fault(number)` returns what is sent instead of an answer to a request, b"" to hang up; `slowness(number)` is how
+    many seconds after its arrival the request is read. `order` are the requests' rids, as they were read.
     """
 
     def __init__(self) -> None:
@@ -27,6 +28,8 @@ class Server:
         self.open = 0
         self.requests = 0
         self.fault: Callable[[int], bytes | None] = lambda number: None
+        self.slowness: Callable[[int], float] = lambda number: 0
+        self.order: list[int] = []
         self.keep_alive = True
         self.answered: dict[int, bytes] = {}
 
@@ -72,6 +75,8 @@ class Server:
                 assert found is not None
                 rid = int(found[1])
                 self.requests += 1
+                await asyncio.sleep(self.slowness(self.requests))
+                self.order.append(rid)
                 instead = self.fault(self.requests)
                 if instead is not None:
                     writer.write(instead)
@@ -126,6 +131,21 @@ async def test_connections_are_kept_and_there_are_two(server: Server) -> None:
         await until(lambda: len(server.manager.held) == 1)
     assert server.manager.ended
     await until(lambda: server.open == 0)
+
+
+async def test_a_request_does_not_overtake_the_one_before_it(server: Server) -> None:
+    async with connect(1) as client:
+        await talk(server, client, 3)  # there are two connections
+        server.slowness = lambda number: 0.02 if number == held else 0.0
+        for number in range(10):
+            held = server.requests + 1
+            server.say(b"<message><body>it answers the request that was held</body></message>")
+            await client.receive("message", timeout=5)
+            await asyncio.sleep(number / 1000)  # and another one is on its way
+            client.send_message("a@b", "overtakes it")
+            await until(lambda heard=4 + number: len(server.manager.heard) == heard)  # type: ignore[misc]
+    assert server.order == sorted(server.order)
+    assert server.manager.ended
 
 
 async def test_a_server_that_closes_after_each_answer(server: Server) -> None:
@@ -225,7 +245,8 @@ async def test_a_server_that_does_not_answer_makes_senders_wait_and_then_fail(se
         await asyncio.sleep(0)
         assert not waiting.done()
         client.kill()
-        await waiting
+        with pytest.raises(Disconnected, match="killed by the scenario"):
+            await waiting
     await until(lambda: server.open == 0)
 
 

@@ -11,6 +11,7 @@ from amoc.config import Config
 from amoc.xmpp import Element, connect, jid_of
 from amoc.xmpp.core.stream import stream_header
 from amoc.xmpp.server import EmbeddedServer, serve
+from amoc.xmpp.transport.tcp import TcpConnection
 
 HELLO = stream_header(to="localhost")
 AUTH = b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGNyb3cAc2VjcmV0</auth>"
@@ -138,6 +139,20 @@ async def test_closing_ends_everything_at_whatever_stage() -> None:
         with pytest.raises(OSError, match=r"refused|Connect call failed"):
             await asyncio.open_connection(server.host, server.port)
     await server.close()
+
+
+async def test_nothing_waits_for_a_connection_that_is_gone(embedded: EmbeddedServer) -> None:
+    async with raw(embedded) as client:
+        await client.log_in()
+        (link,) = embedded._links
+        connection = link.connection
+        assert isinstance(connection, TcpConnection)
+        client.writer.transport.abort()
+        async with asyncio.timeout(5):
+            while embedded.connections:
+                await asyncio.sleep(0.001)
+        link.stop(b"<goodbye/>")
+        assert connection._timer is None
 
 
 async def test_a_client_that_does_not_read_is_dropped(embedded: EmbeddedServer) -> None:
