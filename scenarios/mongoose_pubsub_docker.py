@@ -8,6 +8,7 @@ subscribes to those of users whose number is at most `neighbours` away, and coun
     subscriptions   nodes that users have subscribed to
     items_sent      items that users have published, and that the service has taken
     items_received  items that subscribers were sent
+    pubsub_retries  requests to make or to delete a node that were made once more, because the service had failed
 
 Needs a server with a publish-subscribe service that lets users make nodes, as ejabberd's and MongooseIM's do.
 The environment variable AMOC_XMPP_SERVERS names the servers, separated by spaces.
@@ -16,10 +17,12 @@ The environment variable AMOC_XMPP_SERVERS names the servers, separated by space
 """
 
 import asyncio
+import random
+from collections.abc import Awaitable, Callable
 
 from amoc import config, metrics
 from amoc.config import Setting, at_least
-from amoc.xmpp import Client, Element, IqError, connect, neighbours
+from amoc.xmpp import Client, Element, IqError, backoff, connect, neighbours
 from amoc.xmpp.ext import disco, pubsub
 
 SETTINGS = [
@@ -30,12 +33,14 @@ SETTINGS = [
     Setting("payload", int, 100, "characters in an item", at_least(0)),
     Setting("neighbours", int, 4, "how far away, in user numbers, a user subscribes", at_least(1)),
     Setting("linger", float, 10.0, "seconds between the last item and leaving", at_least(0)),
+    Setting("retries", int, 10, "how often a user asks again for a node to be made or deleted", at_least(0)),
 ]
 
 nodes = metrics.counter("pubsub_nodes")
 subscriptions = metrics.counter("subscriptions")
 sent = metrics.counter("items_sent")
 received = metrics.counter("items_received")
+retried = metrics.counter("pubsub_retries")
 
 
 def service() -> str:
@@ -55,14 +60,34 @@ def count(stanza: Element) -> None:
         received.increment(len(event.items))
 
 
+async def insist(
+    request: Callable[[Client, str, str], Awaitable[object]], client: Client, node: str, done: str
+) -> None:
+    """Ask for a node to be made or deleted, and again if the service fails; `done` says that it has been already.
+
+    A service that fails for a moment says "wait" (RFC 6120, 8.3.2). ejabberd 23.01 does so when its transactions for
+    two users block each other, which mnesia alone would try again; or it takes the owner of a node for a stranger then.
+    """
+    delays = backoff(0.05, 2.0, random.random)
+    for left in reversed(range(config.get("retries") + 1)):
+        try:
+            await request(client, service(), node)
+        except IqError as error:
+            if error.condition == done:
+                return
+            failed = error.type == "wait" or (request is pubsub.delete and error.condition == "forbidden")
+            if not failed or not left:
+                raise
+        else:
+            return
+        retried.increment()
+        await asyncio.sleep(next(delays))
+
+
 async def publish(client: Client, user_id: int) -> None:
     """The life of a user with an odd number."""
     node = node_of(user_id)
-    try:
-        await pubsub.create(client, service(), node)
-    except IqError as error:
-        if error.condition != "conflict":  # it is left from a run that was cut off
-            raise
+    await insist(pubsub.create, client, node, "conflict")  # it is left from a run that was cut off
     nodes.increment()
     await asyncio.sleep(config.get("settle"))
     for _ in range(config.get("rounds")):
@@ -71,7 +96,7 @@ async def publish(client: Client, user_id: int) -> None:
         sent.increment()
         await asyncio.sleep(config.get("pause"))
     await asyncio.sleep(config.get("linger"))
-    await pubsub.delete(client, service(), node)
+    await insist(pubsub.delete, client, node, "item-not-found")
 
 
 async def subscribe(client: Client, user_id: int) -> None:

@@ -33,7 +33,7 @@ from amoc.xmpp.errors import (
     XmppError,
     XmppTimeout,
 )
-from amoc.xmpp.reconnecting import reconnect
+from amoc.xmpp.reconnecting import backoff, reconnect
 from amoc.xmpp.registering import register
 from amoc.xmpp.settings import SETTINGS
 
@@ -53,6 +53,7 @@ __all__ = [
     "StreamError",
     "XmppError",
     "XmppTimeout",
+    "backoff",
     "bare",
     "connect",
     "escape",
