@@ -16,7 +16,8 @@ from tests.support.lab.network import Network
 
 __all__ = ["Host"]
 
-READY_SECONDS = 60.0  # two to three when the machine is idle
+READY_SECONDS = 120.0  # two to three when the machine is idle
+CONNECT_SECONDS = 20  # for a connection; a packet may have been lost when the cable was just put in
 # Ready: a user who is not root may log in, which a system that is still booting refuses, and booting is over.
 READY = "test ! -d /run/systemd/system || systemctl is-system-running --wait"
 # Where the environment of logins, of sudo and of services comes from.
@@ -63,8 +64,8 @@ class Host:
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell command as an operator would; LabError when it fails, unless `check` is off."""
         config = str(self.folder.parents[1] / keys.CONFIG)
-        arguments = ["-F", config, "-o", "BatchMode=yes", "-l", user, self.address, command]
-        return run("ssh", *arguments, text=text, timeout=timeout, check=check)
+        options = ["-F", config, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_SECONDS}", "-l", user]
+        return run("ssh", *options, self.address, command, text=text, timeout=timeout, check=check)
 
     def run(
         self, *command: str, text: str | None = None, timeout: float = 60.0, check: bool = True
@@ -131,12 +132,17 @@ class Host:
 
     def wait(self) -> None:
         """Until an operator can log in and the host has booted; LabError with its console if it does not come up."""
-        deadline = READY_SECONDS
         try:
-            until(lambda: self.ssh(READY, timeout=READY_SECONDS, check=False).returncode != 255, self.name, deadline)
+            until(self._is_ready, self.name, READY_SECONDS)
         except LabError as error:
             console = (self.folder / "console.log").read_text(errors="replace")[-3000:]
             raise LabError(f"{error}; its console: {console}") from None
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.ssh(READY, timeout=READY_SECONDS, check=False).returncode != 255
+        except LabError:  # no answer in time
+            return False
 
     def start(self) -> None:
         """Switch on, with the disk as it was, and wait until it is ready."""
