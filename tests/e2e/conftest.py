@@ -26,4 +26,4 @@ def prepared(site: Site) -> Done:
 @pytest.fixture(scope="module")
 def deployed(site: Site, prepared: Done) -> Done:
     """After `make deploy`."""
-    return site.checkout.made("deploy", "-e amoc_started=false")
+    return site.checkout.made("deploy")

@@ -21,7 +21,7 @@ def test_prepare_changes_the_hosts_once(site: Site, prepared: Done) -> None:
 
 def test_deploy_changes_the_hosts_once(site: Site, deployed: Done) -> None:
     assert all(changes > 0 for changes in deployed.changed.values())
-    assert site.checkout.made("deploy", "-e amoc_started=false").changed == NOTHING
+    assert site.checkout.made("deploy").changed == NOTHING
 
 
 @pytest.mark.usefixtures("deployed")
@@ -48,3 +48,29 @@ def test_a_console_and_a_load(site: Site) -> None:
         assert shell.ended() == 0
     site.await_sessions({})
     assert site.status_file() == ""
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_master_in_the_background_goes_on_without_its_shell(site: Site) -> None:
+    assert "slave1" in site.amoc("start")
+    try:
+        assert site.status_file() == "ready"
+        with site.shell("attach") as shell:
+            shell.run("amoc_dist.do(mongoose_simple_with_metrics, 1, 100)")
+            site.await_sessions(site.spread(FIRST))
+            shell.ctrl_d()
+            assert shell.ended() == 0
+        opened = site.server.counts().opened
+        sent = site.server.counts().messages_in
+        until(lambda: site.server.counts().messages_in > sent + 1000, "the load that goes on")
+        with site.shell("attach") as shell:
+            assert "100 running" in shell.run("amoc_dist.users()")
+            shell.run("amoc_dist.add(50)")
+            site.await_sessions(site.spread(MORE))
+            shell.run("amoc_dist.remove(50, force=True)")
+            site.await_sessions(site.spread(FIRST))
+            assert site.server.counts().opened == opened + 50
+            shell.run("amoc_dist.stop(force=True)")
+            site.await_sessions({})
+    finally:
+        site.amoc("stop")
