@@ -18,7 +18,7 @@ from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.management import Management
 from amoc.xmpp.core.parser import BadXml, parse_elements
 from amoc.xmpp.core.stream import stream_error
-from amoc.xmpp.errors import InvalidXml, ReceiveTimeout, SendOverflow, StreamError, XmppError
+from amoc.xmpp.errors import Disconnected, InvalidXml, ReceiveTimeout, SendOverflow, StreamError, XmppError
 from amoc.xmpp.inbox import forget
 from amoc.xmpp.settings import Options
 
@@ -122,11 +122,14 @@ class ManagedClient(Client):
 
         The session is over for good: what the server has not acknowledged by then is lost.
         """
-        if self.connected:
-            if self._management:
-                self._say(self._management.ask())
-            self._say(self._management.answer())
         try:
+            if self.connected and self._management:
+                try:  # behind the goodbye the answer might not come: over BOSH it does not
+                    await self.acknowledged(self._options.close_timeout)
+                except (ReceiveTimeout, Disconnected):
+                    pass
+            if self.connected:
+                self._say(self._management.answer())
             await super().close()
         finally:
             self._give_up()

@@ -14,7 +14,7 @@ def test_the_names_of_the_public_api() -> None:
     assert sorted(amoc.xmpp.__all__) == [
         "AuthFailed", "Client", "ConnectFailed", "Disconnected", "Element", "InvalidXml", "IqError", "IqTimeout",
         "ReceiveTimeout", "SETTINGS", "SendOverflow", "StanzaError", "StreamError", "XmppError", "XmppTimeout",
-        "bare", "connect", "escape", "jid_of", "neighbours", "reconnect", "register", "rooms_of",
+        "backoff", "bare", "connect", "escape", "jid_of", "neighbours", "reconnect", "register", "rooms_of",
     ]  # fmt: skip
     assert all(hasattr(amoc.xmpp, name) for name in amoc.xmpp.__all__)
     assert sorted(server_names) == ["EmbeddedServer", "serve"]
