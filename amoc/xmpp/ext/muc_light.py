@@ -10,7 +10,10 @@
 Nobody joins: occupants are put into a room by others, and stay until they leave or are removed, online or not.
 There are owners and members, by their bare addresses. Before the answer to a change everybody concerned gets a
 message about it. Refusals are IqErrors: conflict (the room exists), item-not-found (not an occupant),
-not-allowed, bad-request. A room's archive is read with `mam`.
+not-allowed, bad-request. A room's archive is read with `mam`; it has the notices, too:
+
+    for archived in (await mam.last(client, 10, to="nest@muclight.localhost")).messages:
+        talk = muc_light.parse_message(archived.message, archived=True)
 """
 
 import itertools
@@ -278,10 +281,13 @@ def message(room: str, body: str, id: str = "") -> str:
     return f"<message to='{escape(room)}' type='groupchat'{ident}><body>{escape(body)}</body></message>"
 
 
-def parse_message(stanza: Element) -> RoomMessage | None:
-    """What an occupant has said; None when the stanza is something else, such as a notice or an error."""
+def parse_message(stanza: Element, *, archived: bool = False) -> RoomMessage | None:
+    """What an occupant has said; None when the stanza is something else, such as a notice or an error.
+
+    `archived`: it comes from the archive of a room, where messages need no type.
+    """
     attrs = stanza.attrs
-    if attrs.get("type") != "groupchat" or stanza.name != "message":
+    if stanza.name != "message" or not _is_groupchat(stanza, archived):
         return None
     room, _, sender = attrs.get("from", "").partition("/")
     if not sender:
@@ -289,10 +295,10 @@ def parse_message(stanza: Element) -> RoomMessage | None:
     return RoomMessage(room, sender, attrs.get("id", ""), stanza.findtext("body", default=""))
 
 
-def parse_notice(stanza: Element) -> Notice | None:
-    """What a room tells; None when the stanza is something else."""
+def parse_notice(stanza: Element, *, archived: bool = False) -> Notice | None:
+    """What a room tells; None when the stanza is something else. `archived` as in `parse_message`."""
     sender = stanza.get("from", "")
-    if stanza.name != "message" or stanza.get("type") != "groupchat" or "/" in sender:
+    if stanza.name != "message" or not _is_groupchat(stanza, archived) or "/" in sender:
         return None
     users, options = stanza.find("x", AFFILIATIONS), stanza.find("x", CONFIGURATION)
     destroyed = stanza.find("x", DESTROY) is not None
@@ -316,6 +322,10 @@ async def _ask(session: Session, room: str, ns: str, version: str, timeout: floa
     content = Element("version", version) if version else Element("version")
     answer = await session.iq("get", room, Element(f"{{{ns}}}query", content), timeout=timeout)
     return child_of(answer, "query", ns) if list(answer) or not version else None
+
+
+def _is_groupchat(stanza: Element, archived: bool) -> bool:
+    return stanza.attrs.get("type", "groupchat" if archived else "") == "groupchat"
 
 
 def _version(element: Element | None) -> str:

@@ -34,7 +34,7 @@ class EmbeddedServer:
     ) -> None:
         self.policy = policy
         self.managed = managed
-        self.router = Router(policy.domain)
+        self.router = Router(policy.domain, stamps=policy.strict)
         self.host = ""
         self.port = 0
         self._context = context
@@ -274,8 +274,9 @@ async def serve(
 
     `tls` offers STARTTLS, or demands it, with `context` or a new self-signed certificate for `domain`.
     `password(username)` makes SCRAM possible and logins fail; without it anybody may come in, by PLAIN.
-    `strict` behaves like MongooseIM: the session iq is demanded, and nothing is answered before it. `management`
-    offers XEP-0198; a session whose connection is lost can be resumed within `resume_timeout` seconds.
+    `strict` behaves like MongooseIM: the session iq is demanded, and nothing is answered before it; messages are
+    delivered with a <stanza-id/>. `management` offers XEP-0198; a session whose connection is lost can be resumed
+    within `resume_timeout` seconds.
     """
     managed = Managed(resume_timeout) if management else None
     if tls is not None and context is None:

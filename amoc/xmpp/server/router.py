@@ -4,6 +4,7 @@ What it does not do: subscriptions (presence goes to the user's own resources, a
 offline messages (an error comes back instead), other domains.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,10 +39,12 @@ class Session(Protocol):
 
 
 class Router:
-    """The sessions of one domain."""
+    """The sessions of one domain. `stamps`: messages are delivered with a <stanza-id/> (XEP-0359)."""
 
-    def __init__(self, domain: str) -> None:
+    def __init__(self, domain: str, *, stamps: bool = False) -> None:
         self.domain = domain
+        self._stamps = stamps
+        self._stamp = itertools.count(1)
         self.counters = Counters()
         self._accounts: dict[str, dict[str, Session]] = {}
 
@@ -93,11 +96,21 @@ class Router:
     def _message(self, session: Session, stanza: Element, to: str) -> None:
         receivers = self._receivers(to)
         for receiver in receivers:
-            receiver.deliver(stanza)
+            receiver.deliver(self._stamped(stanza, bare(receiver.jid)) if self._stamps else stanza)
         self.counters.messages_routed += len(receivers)
         if not receivers and stanza.attrs.get("type") != "error":
             self.counters.messages_bounced += 1
             self._refuse(session, stanza, "service-unavailable")
+
+    def _stamped(self, stanza: Element, account: str) -> Element:
+        """The message with what it is called in the account's archive, and without what somebody else calls it so."""
+        ident = Element(f"{{{ns.SID}}}stanza-id", {"by": account, "id": f"{next(self._stamp):X}"})
+        children = [
+            child
+            for child in stanza.children
+            if not (isinstance(child, Element) and child.ns == ns.SID and child.get("by") == account)
+        ]
+        return Element(stanza.name, stanza.attrs, *children, ident)
 
     def _receivers(self, to: str) -> list[Session]:
         """A full address: that session; a bare one: its available sessions (RFC 6121, 8.5.2.1.1)."""
