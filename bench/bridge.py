@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.xmpp import _in_turns, _pin_server, _print, _rates
+from bench.xmpp import in_turns, pin_server, print_table, rates
 from tests.support.servers import Ejabberd
 
 USERS = 300
@@ -28,14 +28,14 @@ def main() -> None:
         "bridge, five plugins": [*bridge, *(f"--plugin={name}" for name in PLUGINS)],
     }
     with tempfile.TemporaryDirectory() as folder, Ejabberd(Path(folder)) as server:
-        _pin_server()
-        results = _in_turns(server, clients, "b", USERS, [MESSAGES, 2])
-        _print(f"{USERS} users, {MESSAGES} messages each, {_rates(results)}", results)
+        pin_server()
+        results = in_turns(server, clients, "b", USERS, [MESSAGES, 2])
+        print_table(f"{USERS} users, {MESSAGES} messages each, {rates(results)}", results)
         results = {}
         for name in ("amoc, a handler", "bridge"):
             peer = {f"{name}, SCRAM-SHA-1": [*clients[name], "--sasl", "SCRAM-SHA-1"]}
-            results |= _in_turns(server, peer, name[0], SCRAM_USERS, [0, 1], domain="sha1.local")
-        _print(f"SCRAM-SHA-1: {SCRAM_USERS} users", results, messages=False)
+            results |= in_turns(server, peer, name[0], SCRAM_USERS, [0, 1], domain="sha1.local")
+        print_table(f"SCRAM-SHA-1: {SCRAM_USERS} users", results, messages=False)
 
 
 if __name__ == "__main__":

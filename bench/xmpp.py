@@ -23,6 +23,8 @@ import psutil
 from bench import openssl
 from tests.support.servers import Ejabberd
 
+__all__ = ["Results", "in_turns", "main", "pin_server", "print_table", "rates"]
+
 USERS = 500
 MESSAGES = 100  # received by each user
 PACED = 20
@@ -46,7 +48,7 @@ def main() -> None:
         home = Path(folder) / "ejabberd"
         home.mkdir()
         with Ejabberd(home) as server:
-            _pin_server()
+            pin_server()
             _all(server, str(binary))
 
 
@@ -66,27 +68,27 @@ def _all(server: Ejabberd, binary: str) -> None:
         tsung = {"tsung": [*python, "bench.peers.tsung_peer"]}
     else:
         print("tsung is left out: apt-get install tsung")
-    results = _in_turns(server, clients | tsung, "s", USERS, [MESSAGES, 2])
-    _print(f"saturated: {USERS} users, {MESSAGES} messages each, {_rates(results)}", results)
-    results = _in_turns(server, clients, "p", USERS, [PACED, 2, GAP])
-    _print(f"paced: {USERS} users, {PACED} messages each, {_rates(results)}", results, logins=False)
+    results = in_turns(server, clients | tsung, "s", USERS, [MESSAGES, 2])
+    print_table(f"saturated: {USERS} users, {MESSAGES} messages each, {rates(results)}", results)
+    results = in_turns(server, clients, "p", USERS, [PACED, 2, GAP])
+    print_table(f"paced: {USERS} users, {PACED} messages each, {rates(results)}", results, logins=False)
 
     clients = {"amoc": amoc, "amoc, STARTTLS": [*amoc, "--tls", "required"]}
     clients |= {"slixmpp": slixmpp, "slixmpp, STARTTLS": [*slixmpp, "--tls", "required"]}
-    results = _in_turns(server, clients, "t", ENCRYPTED, [MESSAGES, 2])
-    _print(f"TLS: {ENCRYPTED} users, {MESSAGES} messages each, {_rates(results)}", results)
+    results = in_turns(server, clients, "t", ENCRYPTED, [MESSAGES, 2])
+    print_table(f"TLS: {ENCRYPTED} users, {MESSAGES} messages each, {rates(results)}", results)
     print(
         f"OpenSSL's share, the client's side of a handshake: {openssl.handshake(server.certificate.both) * 1e3:.2f} ms"
     )
     results = {}
     for name, command in (("amoc, SCRAM-SHA-1", amoc), ("slixmpp, SCRAM-SHA-1", slixmpp)):
         peer = {name: [*command, "--sasl", "SCRAM-SHA-1"]}
-        results |= _in_turns(server, peer, name[0], ENCRYPTED, [0, 1], domain="sha1.local")
-    _print(f"SCRAM-SHA-1: {ENCRYPTED} users", results, messages=False)
+        results |= in_turns(server, peer, name[0], ENCRYPTED, [0, 1], domain="sha1.local")
+    print_table(f"SCRAM-SHA-1: {ENCRYPTED} users", results, messages=False)
     print(f"OpenSSL's share, PBKDF2: {openssl.pbkdf2() * 1e3:.2f} ms")
 
 
-def _in_turns(
+def in_turns(
     server: Ejabberd,
     peers: Mapping[str, list[str]],
     letter: str,
@@ -94,6 +96,10 @@ def _in_turns(
     rest: Sequence[float],
     domain: str = "localhost",
 ) -> Results:
+    """Run the commands of the peers in turns against the server; what each has measured, a result for each round.
+
+    `letter` begins the names of the users, of whom there are `users`; `rest` goes to the commands as it is.
+    """
     host, port = server.address.rsplit(":", 1)
     results: Results = {name: [] for name in peers}
     for round_number in range(ROUNDS):
@@ -113,19 +119,21 @@ def _in_turns(
     return results
 
 
-def _pin_server() -> None:
+def pin_server() -> None:
     """Put ejabberd, which this process has started, on its core."""
     for child in psutil.Process().children(recursive=True):
         for thread in child.threads():
             os.sched_setaffinity(thread.id, {SERVER_CORE})
 
 
-def _rates(results: Results) -> str:
-    rates = [r["messages"] / r["message_wall"] for name, rounds in results.items() for r in rounds if name != "tsung"]
-    return f"{min(rates):.0f} to {max(rates):.0f} messages/s"
+def rates(results: Results) -> str:
+    """How fast the messages went, in words."""
+    found = [r["messages"] / r["message_wall"] for name, rounds in results.items() for r in rounds if name != "tsung"]
+    return f"{min(found):.0f} to {max(found):.0f} messages/s"
 
 
-def _print(title: str, results: Results, *, logins: bool = True, messages: bool = True) -> None:
+def print_table(title: str, results: Results, *, logins: bool = True, messages: bool = True) -> None:
+    """Print what a message and a login cost each peer, and its ratio to the first one."""
     columns: dict[str, Callable[[Result], float]] = {}
     if messages:
         columns["µs a message"] = lambda r: r["message_cpu"] / r["messages"] * 1e6
