@@ -13,7 +13,8 @@ XmppError
 ├── SendOverflow      the server does not read; what waits to be written has reached its limit
 └── InvalidXml        what the scenario wanted to send is not XML (also a ValueError)
 
-Only InvalidXml is the caller's own mistake; the others come from outside. `user` and `server` are filled
+The users of `amoc.xmpp.slixmpp_bridge` are given the same. Only InvalidXml is the caller's own mistake; the others
+come from outside. `user` and `server` are filled
 in by the client, so that every message names them.
 """
 
@@ -67,7 +68,8 @@ class ConnectFailed(XmppError):
     enable; `reason` is what went wrong; `said` is what the server said, if it said something. `cause` is a word
     to count it by: the server's error condition, or one of closed (by the server), nonsense (what the server sent
     makes none), not-offered, downgrade, unproved (the server has not proved that it knows the password), timeout,
-    http-404 and the like; "" when the exception that this one comes from says it.
+    http-404 and the like, given-up (by a slixmpp client: see `slixmpp_bridge`); "" when the exception that this one
+    comes from says it.
     """
 
     def __init__(self, step: str, reason: str, said: str = "", *, cause: str = "") -> None:
