@@ -16,8 +16,10 @@ from typing import Any, Self
 
 import psutil
 
+from amoc.cli.local_cluster import LocalCluster
 from amoc.console import daemon
 from amoc.console.node_dir import NodeDir
+from amoc.control.keys import new_pairs
 from tests.support.servers import Server
 from tests.support.terminal import Workplace
 
@@ -53,6 +55,7 @@ class RealCluster:
         self.place = Workplace(folder)
         self.server = server
         self.slaves = [f"slave{number}" for number in range(1, slaves + 1)]
+        self._joined: list[str] = []
         self._prefix = f"u{random.getrandbits(32):x}_"
         self.place.scenario("online", ONLINE)
         values = {
@@ -81,13 +84,34 @@ class RealCluster:
         done = self.place.amoc("cluster", "up", "--slaves", str(len(self.slaves)))
         assert done.returncode == 0, done.stdout + done.stderr
 
+    @property
+    def port(self) -> int:
+        """The master's control_port."""
+        plan = LocalCluster(NodeDir(self.place.node_dir)).plan()
+        assert plan is not None
+        return plan.port
+
+    def join(self, name: str, port: int) -> None:
+        """Start one more slave by hand, which finds its master at `port`."""
+        keys, folder = self.place.node_dir / "keys", self.directory(name)
+        new_pairs(keys, [name])
+        settings = {"role": "slave", "node_name": name, "control_port": port, "keys_dir": keys}
+        words = [word for setting, value in settings.items() for word in ("--set", f"{setting}={value}")]
+        done = self.place.amoc("start", "--dir", str(folder), *words, "--set", f"status_file={folder / 'status'}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        self._joined.append(name)
+        self.until_node(name, "up")
+
     def close(self) -> None:
         """End every process, those that are stopped or hang too."""
-        for node in ("master", *self.slaves):
+        everybody = ("master", *self.slaves, *self._joined)
+        for node in everybody:
             with contextlib.suppress(psutil.NoSuchProcess, AssertionError):
                 self.process(node).resume()
         done = self.place.amoc("cluster", "down")
-        for node in ("master", *self.slaves):
+        for node in self._joined:
+            self.place.amoc("stop", "--dir", str(self.directory(node)))
+        for node in everybody:
             with contextlib.suppress(psutil.NoSuchProcess, AssertionError):
                 self.process(node).kill()
         self.place.close()
@@ -125,6 +149,13 @@ class RealCluster:
         self.until_online(range(first, last + 1))
         return reply
 
+    def ids(self, reply: Any) -> dict[str, set[int]]:
+        """The ids that a reply of `do` or `add` has given to each node."""
+        return {
+            node: {user for first, last, step in done["users"] for user in range(first, last + 1, step)}
+            for node, done in reply.items()
+        }
+
     def users(self, **counts: int) -> dict[str, int]:
         """Wait until the master's counts are these; all counts then."""
         seen: dict[str, int] = {}
@@ -138,20 +169,23 @@ class RealCluster:
 
     def node(self, name: str) -> dict[str, Any]:
         """What the master knows of a slave."""
-        (found,) = (node for node in self.op("nodes") if node["node"] == name)
-        plain: dict[str, Any] = found
-        return plain
+        found: dict[str, Any] = next((node for node in self.op("nodes") if node["node"] == name), {"state": "unknown"})
+        return found
 
-    def until_node(self, name: str, state: str, timeout: float = 30) -> dict[str, Any]:
+    def until_node(self, name: str, state: str, timeout: float = 60) -> dict[str, Any]:
         """Wait until a slave is up, suspect or lost; what the master knows of it."""
         _until(lambda: self.node(name)["state"] == state, lambda: f"{name} {state}, it is {self.node(name)}", timeout)
         return self.node(name)
 
-    def until(self, condition: Callable[[], bool], what: str, timeout: float = 30) -> None:
+    def until(self, condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
         """Wait for a condition."""
         _until(condition, lambda: what, timeout)
 
-    def said(self, text: str, timeout: float = 30) -> dict[str, Any]:
+    def until_in_run(self, name: str) -> None:
+        """Wait until a slave that came in mid-run can be given users."""
+        _until(lambda: self.node(name).get("run") == "running", lambda: f"{name} in the run, it is {self.node(name)}")
+
+    def said(self, text: str, timeout: float = 60) -> dict[str, Any]:
         """Wait for an event of the run whose text holds `text`."""
 
         def found() -> list[dict[str, Any]]:
@@ -169,7 +203,7 @@ class RealCluster:
         names = (jid.partition("@")[0] for jid in self.server.sessions() if jid.startswith(self._prefix))
         return sorted(int(name.removeprefix(self._prefix)) for name in names)
 
-    def until_online(self, ids: Any, timeout: float = 30) -> None:
+    def until_online(self, ids: Any, timeout: float = 60) -> None:
         """Wait until exactly these ids are logged in, each once."""
         wanted = sorted(ids)
         _until(
@@ -201,7 +235,7 @@ class RealCluster:
         assert not twice, f"logged in twice at once: {_short(sorted(twice))}"
 
 
-def _until(condition: Callable[[], bool], what: Callable[[], str], timeout: float = 30) -> None:
+def _until(condition: Callable[[], bool], what: Callable[[], str], timeout: float = 60) -> None:
     """Wait for a condition; the failure says what was there instead."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -52,6 +52,11 @@ class NodeProcess:
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         self.world.after(seconds, lambda: self._act(act))
 
+    @property
+    def busy(self) -> bool:
+        """Whether it has workers."""
+        return any(worker.alive for worker in self.workers.values())
+
     # What befalls it
 
     def freeze(self) -> None:
@@ -94,7 +99,7 @@ class NodeProcess:
         self._asked += 1
         number, sent = self._asked, self.world.now
         data = encode(request)
-        self.world.carry(self.name, lambda: self._arrives(data, number, request, sent))
+        self.world.carry(self, lambda: self._arrives(data, number, request, sent))
         self._later(TIMEOUT, lambda: self._answered(number, request, None, sent))
 
     def _arrives(self, data: bytes, number: int, request: Request, sent: float) -> None:
@@ -102,7 +107,7 @@ class NodeProcess:
         if master is None:
             return
         reply = master.answer(data)
-        self.world.carry(self.name, lambda: self._act(lambda: self._answered(number, request, reply, sent)))
+        self.world.carry(self, lambda: self._act(lambda: self._answered(number, request, reply, sent)))
 
     def _answered(self, number: int, request: Request, data: bytes | None, sent: float) -> None:
         if number != self._asked or not self._busy:  # late, or a copy

@@ -12,8 +12,9 @@ from tests.unit.cluster.simulation.world import World
 __all__ = ["Story"]
 
 SOURCE = Source.of("chat", "async def start(user_id): ...", "/chat.py")
-LEASE = 4.0
+LEASES = (4.0, 15.0)  # over before a silent node is lost, and after that
 TROUBLE = 25.0  # seconds in which things go wrong
+AUDITS = 5  # looks at the books meanwhile
 CALM = 5.0  # seconds in which what was under way before healing has had its consequences
 PATIENCE = 90.0  # seconds after which everything must have come right
 
@@ -30,6 +31,7 @@ class Story:
             balance=choose.random() < 0.3,
             rate=choose.choice([None, 10.0]),
         )
+        self.lease = choose.choice(LEASES)
         names = ["a", "b", "c"][: choose.choice([1, 2, 2, 3, 3])]
         self.sizes = {name: choose.choice([1, 1, 2]) for name in names}
         self.given = 0
@@ -60,9 +62,24 @@ class Story:
         self.world.run(TROUBLE)
         self.heal()
         self.reckon()
-        self.end()
-        if self.choose.random() < 0.2:
+        left_out = self.choose.random() < 0.15 and self.leave_out()
+        self.end(left_out=left_out)
+        if left_out or self.choose.random() < 0.2:
             self.again()
+        if left_out:
+            self.heal_now()
+            self.world.run(CALM)
+            assert not self.world.running, self.world.running
+
+    def leave_out(self) -> bool:
+        """A node is lost when the run is stopped, and for longer than the next one lasts."""
+        node = self.victim()
+        if node is None or len(self.sizes) < 2 or self.master.state.desired.phase != "run":
+            return False
+        self.choose.choice([self.world.cut.add, NodeProcess.freeze])(node)
+        state = self.master.state
+        self.expect(lambda: state.members.by_name[node.name].condition == "lost", "it is missed")
+        return True
 
     def again(self) -> None:
         """Another run with the same ids, at once."""
@@ -70,7 +87,7 @@ class Story:
         self.begin()
         self.expect(lambda: self.master.state.desired.phase in ("run", "over"), "the second run begins")
         self.world.run(2.0)
-        self.end()
+        self.end(left_out=bool(self.world.cut) or any(node.frozen for node in self.world.nodes.values()))
 
     def begin(self) -> None:
         """A run with its first users on the nodes that are up."""
@@ -90,7 +107,7 @@ class Story:
             seed=1,
             first=1,
             last=self.given,
-            lease=LEASE,
+            lease=self.lease,
         )
         state.start(run, SOURCE, up)
         self.master.perform()
@@ -107,9 +124,13 @@ class Story:
         choose, world = self.choose, self.world
         world.loss = choose.choice([0.0, 0.0, 0.05, 0.2])
         world.slow = choose.choice([0.0, 0.1, 1.0, 5.0])
-        faults: list[Callable[[], None]] = [self.crash, self.freeze, self.cut, self.kill, self.lose_master]
+        faults: list[Callable[[], None]] = [
+            *(self.crash, self.freeze, self.cut, self.kill, self.lose_master, self.double),
+        ]
         for fault in choose.choices(faults, k=choose.randint(0, 4)):
             world.after(TROUBLE * choose.random(), fault)
+        for _ in range(AUDITS):
+            world.after(TROUBLE * choose.random(), self.audit)
         for wish in choose.choices([self.add, self.remove, self.remove], k=choose.randint(0, 4)):
             world.after(TROUBLE * choose.random(), wish)
 
@@ -125,9 +146,10 @@ class Story:
             del self.world.nodes[node.name]
             self.world.after(self.choose.choice([0.1, 2.0, 8.0, 20.0]), lambda: self.start_node(node.name))
 
-    def freeze(self) -> None:
+    def freeze(self, node: NodeProcess | None = None) -> None:
         """A node's agent is suspended for a while."""
-        if (node := self.victim()) is not None:
+        node = node or self.victim()
+        if node is not None:
             self.world.say(f"{node.name} freezes")
             node.freeze()
             self.world.after(self.choose.choice([1.0, 5.0, 12.0, 30.0]), lambda: self.thaw(node))
@@ -137,12 +159,21 @@ class Story:
             self.world.say(f"{node.name} goes on")
             node.thaw()
 
-    def cut(self) -> None:
+    def cut(self, node: NodeProcess | None = None) -> None:
         """A node's network is cut for a while."""
-        if (node := self.victim()) is not None:
+        node = node or self.victim()
+        if node is not None:
             self.world.say(f"{node.name} is cut off")
-            self.world.cut.add(node.name)
-            self.world.after(self.choose.choice([1.0, 5.0, 12.0, 30.0]), lambda: self.world.cut.discard(node.name))
+            self.world.cut.add(node)
+            self.world.after(self.choose.choice([1.0, 5.0, 12.0, 30.0]), lambda: self.world.cut.discard(node))
+
+    def double(self) -> None:
+        """A node that is taken for dead, or is overlooked, goes on, and another is started under its name."""
+        if (node := self.victim()) is not None:
+            self.world.say(f"{node.name} is going to be doubled")
+            self.choose.choice([self.freeze, self.cut, lambda _: None])(node)
+            self.world.former.append(self.world.nodes.pop(node.name))
+            self.world.after(self.choose.choice([0.1, 4.0, 8.0, 20.0]), lambda: self.start_node(node.name))
 
     def kill(self) -> None:
         """A worker is killed."""
@@ -188,15 +219,25 @@ class Story:
         """Nothing is wrong any more; nobody's life ends by itself."""
         world = self.world
         world.say("healing")
-        world.loss = world.slow = 0.0
-        world.cut.clear()
         world.ending = False
-        for node in list(world.nodes.values()):
-            node.thaw()
+        self.heal_now()
+        world.run(CALM)
+        for node in world.former:
+            if node.link.over is not None:
+                assert not node.busy, f"{node} has lost its name and goes on"
+            node.crash()
+        world.former.clear()
         self.expect(lambda: world.master is not None, "the master is back")
         self.expect(lambda: len(world.nodes) == len(self.sizes), "the nodes are back")
         self.unsettled = world.now
         self.expect(self.calm, "everything settles")
+
+    def heal_now(self) -> None:
+        """The network is whole, and everybody awake."""
+        self.world.loss = self.world.slow = 0.0
+        self.world.cut.clear()
+        for node in (*self.world.nodes.values(), *self.world.former):
+            node.thaw()
 
     def calm(self) -> bool:
         """Whether there has been nothing left to be done for so long that nobody has anything to tell."""
@@ -253,6 +294,8 @@ class Story:
 
     def audit(self) -> None:
         """What holds at any time."""
+        if self.world.master is None:
+            return
         state = self.master.state
         counts = state.counts()
         given = state.desired.given
@@ -260,8 +303,8 @@ class Story:
         started = state.store.saved().totals.get("started", 0)
         assert started == counts.starts, f"{started} starts in the metrics, {counts.starts} in the counts"
 
-    def end(self) -> None:
-        """The run is stopped, and nothing is left of it."""
+    def end(self, *, left_out: bool = False) -> None:
+        """The run is stopped, and nothing is left of it; but for a node that is left out."""
         state = self.master.state
         if state.active():
             state.stop(self.choose.random() < 0.3)
@@ -271,6 +314,8 @@ class Story:
         self.audit()
         counts = self.master.state.counts()
         assert counts.planned == counts.present == 0, counts
+        if left_out:
+            return
         assert not self.world.running, self.world.running
         assert not any(node.workers for node in self.world.nodes.values())
 

@@ -18,7 +18,10 @@ WALL = 1_700_000_000.0  # Unix time at the beginning
 
 
 class World:
-    """`loss`: how often a message is lost; as often one is doubled. `cut`: nodes that no message reaches or leaves."""
+    """`loss`: how often a message is lost; as often one is doubled. `cut`: nodes that no message reaches or leaves.
+
+    `nodes` by name; `former`: processes that go on although another has been started under their name.
+    """
 
     def __init__(self, seed: int, loss: float = 0.0) -> None:
         self.seed = seed
@@ -27,8 +30,9 @@ class World:
         self.loss = loss
         self.slow = 0.0  # longest delay of a message on the way, beyond a millisecond
         self.ending = True  # whether users end by themselves
-        self.cut: set[str] = set()
+        self.cut: set[NodeProcess] = set()
         self.nodes: dict[str, NodeProcess] = {}
+        self.former: list[NodeProcess] = []
         self.master: MasterProcess | None = None
         # The truth about users
         self.running: dict[int, object] = {}
@@ -75,7 +79,7 @@ class World:
 
     # The network
 
-    def carry(self, node: str, deliver: Callable[[], None]) -> None:
+    def carry(self, node: "NodeProcess", deliver: Callable[[], None]) -> None:
         """A message between a node and the master, in either direction."""
         choose = self.random.random
         times = 0 if choose() < self.loss else 2 if choose() < self.loss else 1
@@ -84,10 +88,10 @@ class World:
 
     def publish(self, command: bytes) -> None:
         """A command on its way to every node that is there."""
-        for node in self.nodes.values():
-            self.carry(node.name, partial(node.command, command))
+        for node in (*self.nodes.values(), *self.former):
+            self.carry(node, partial(node.command, command))
 
-    def _deliver(self, node: str, deliver: Callable[[], None]) -> None:
+    def _deliver(self, node: "NodeProcess", deliver: Callable[[], None]) -> None:
         if node not in self.cut:
             deliver()
 
