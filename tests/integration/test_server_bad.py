@@ -64,34 +64,35 @@ def check(error: ConnectFailed, step: str, fault: str) -> None:
     assert error.step == expected, error
 
 
-def time_limit(step: str, fault: str) -> float:
+async def failed_at(step: str, fault: str, **more: Any) -> ConnectFailed:
+    """The error of a login that came to the step: on a busy machine it may need more time for that."""
     silent = fault in SILENT or (fault == NOT_STANZAS and step in ("bind", "session"))
-    return 0.4 if silent else 20.0
+    for limit in (0.4, 4.0, 40.0) if silent else (60.0,):
+        async with BadServer(step, FAULTS[fault], **more) as server:
+            authority = str(server.certificate.authority) if server.certificate else ""
+            error = await failed_login(server, ca_file=authority, login_timeout=limit)
+        if server.misbehaved:
+            break
+    return error
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("step", [step for step in LOGIN if step != "ready"])
 async def test_every_fault_at_every_step(step: str, fault: str) -> None:
-    async with BadServer(step, FAULTS[fault]) as server:
-        check(await failed_login(server, login_timeout=time_limit(step, fault)), step, fault)
+    check(await failed_at(step, fault), step, fault)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("step", [step for step in LOGIN_TLS if step not in LOGIN])
 async def test_every_fault_around_starttls(step: str, fault: str, tmp_path: Path) -> None:
-    async with BadServer(step, FAULTS[fault], tls_folder=tmp_path) as server:
-        assert server.certificate is not None
-        authority = str(server.certificate.authority)
-        error = await failed_login(server, ca_file=authority, login_timeout=time_limit(step, fault))
-        check(error, step, fault)
+    check(await failed_at(step, fault, tls_folder=tmp_path), step, fault)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1", "SCRAM-SHA-256"])
 @pytest.mark.parametrize("step", ["challenge", "sasl"])
 async def test_every_fault_within_scram(step: str, mechanism: str, fault: str) -> None:
-    async with BadServer(step, FAULTS[fault], mechanism=mechanism) as server:
-        check(await failed_login(server, login_timeout=time_limit(step, fault)), "sasl", fault)
+    check(await failed_at(step, fault, mechanism=mechanism), "sasl", fault)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ async def test_a_server_that_never_says_goodbye_does_not_hold_its_users() -> Non
         client = await connect(7, servers=[server.address], close_timeout=0.2)
         began = time.monotonic()
         await client.close()
-        assert 0.1 < time.monotonic() - began < 5
+        assert 0.1 < time.monotonic() - began < 20
 
 
 async def test_nobody_listens() -> None:

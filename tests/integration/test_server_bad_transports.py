@@ -99,24 +99,32 @@ async def test_every_fault_at_every_step(transport: Transport, fault: str, tmp_p
     if fault not in ("close", "reset", "stall", "garbage"):
         steps = [step for step in steps if step not in BEFORE]
 
+    at_once = fault in ("close", "reset", "garbage", "the end", "stream error")
+    logins = 0
+
     async def try_it(step: str) -> None:
+        nonlocal logins
         folder = tmp_path / step
         folder.mkdir()
-        async with server_of(transport, folder, step, FAULTS[fault]) as server:
-            # only the time limit ends what is silent, and XML that may be a stanza which only came too early
-            error = await failed_login(server, login_timeout=1.0)
-            assert error.step in expected_step(transport, step, fault), (step, error)
-            if fault == "stream error":
-                assert error.said == "internal-server-error, out of order", error
-            if fault in ("close", "reset", "garbage", "the end", "stream error"):
-                assert error.cause != "timeout", (step, error)
-            assert server.connections <= 4
+        # only the time limit ends what is silent, and XML that may be a stanza which only came too early;
+        # a busy machine may need more time to come to the step at all
+        for limit in (60.0,) if at_once else (1.0, 6.0, 40.0):
+            async with server_of(transport, folder, step, FAULTS[fault]) as server:
+                error = await failed_login(server, login_timeout=limit)
+                logins += 1
+            if server.misbehaved:
+                break
+        assert error.step in expected_step(transport, step, fault), (step, error)
+        if fault == "stream error":
+            assert error.said == "internal-server-error, out of order", error
+        assert error.cause != "timeout" or not at_once, (step, error)
+        assert server.connections <= 4
 
     async with asyncio.TaskGroup() as group:
         for step in steps:
             group.create_task(try_it(step))
     counts = counted()
-    assert counts["amoc.counters.connection_failures"] == len(steps)
+    assert counts["amoc.counters.connection_failures"] == logins
     assert not [name for name in counts if name.endswith(".other")]
 
 
@@ -148,7 +156,7 @@ async def test_a_server_that_never_says_goodbye_does_not_hold_its_users(transpor
     async with server_of(transport, tmp_path, "ready") as server:
         authority = str(server.certificate.authority) if server.certificate else ""
         client = await connect(7, servers=[server.address], ca_file=authority, close_timeout=0.2)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await client.close()
         assert not client.connected
 
@@ -289,4 +297,4 @@ async def test_binary_messages_and_a_wrong_subprotocol(tmp_path: Path) -> None:
         assert error.cause != "timeout"
     async with server_of("ws", tmp_path, "ready", goes) as server, connect(7, servers=[server.address]) as client:
         with pytest.raises(Disconnected, match="1008"):
-            await client.receive(timeout=5)
+            await client.receive(timeout=30)

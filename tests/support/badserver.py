@@ -135,6 +135,7 @@ class BadServer:
         self.mechanism = mechanism
         self.transport: Transport = transport
         self.connections = 0
+        self.misbehaved = False  # a client has come to the step
         self.certificate = certificates.issue(tls_folder, list(hosts), days=days) if tls_folder else None
         steps = steps_of(transport, starttls=self.certificate is not None) + ("challenge",) * (mechanism != "PLAIN")
         if step and step not in steps:
@@ -190,6 +191,7 @@ class BadServer:
         if step == self.step:
             if isinstance(peer, BoshPeer) and step not in ("connect", "tls"):
                 await peer.asked()
+            self.misbehaved = True
             await self.fault(peer)
             raise _Misbehaved
 
