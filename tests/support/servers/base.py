@@ -22,7 +22,7 @@ from tests.support.servers.process import ServerProcess, free_ports
 
 __all__ = ["Counts", "Server", "ServerError"]
 
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 VHOSTS = ["localhost", "scram.local", "sha1.local", "sha256.local", "sha512.local", "anonymous.local"]
 
 
@@ -127,14 +127,18 @@ class Server(ABC):
         if refused := self.request("POST", "/amoc/accounts", lines):
             raise ServerError(f"{self.name} refused: {refused}")
 
-    async def until(self, condition: Callable[[Counts], bool], timeout: float = 10.0) -> Counts:
+    def wait_until(self, condition: Callable[[Counts], bool], timeout: float = 60.0) -> Counts:
         """Wait until the counts fulfil the condition and return them; TimeoutError shows the last ones."""
         deadline = time.monotonic() + timeout
-        while not condition(counts := await asyncio.to_thread(self.counts)):
+        while not condition(counts := self.counts()):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self.name} after {timeout} s: {counts}")
-            await asyncio.sleep(0.02)
+            time.sleep(0.02)
         return counts
+
+    async def until(self, condition: Callable[[Counts], bool], timeout: float = 60.0) -> Counts:
+        """`wait_until`, while the event loop goes on."""
+        return await asyncio.to_thread(self.wait_until, condition, timeout)
 
     def stop(self) -> None:
         """Shut the server down as its operator would; nothing happens when it has ended already."""

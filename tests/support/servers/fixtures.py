@@ -63,6 +63,15 @@ def server(request: pytest.FixtureRequest) -> Server:
     return running
 
 
+@pytest.fixture(autouse=True)
+def _nobody_is_logged_in(request: pytest.FixtureRequest) -> None:
+    """What a test counts is its own: sessions of those before it, which may end late, have ended."""
+    for name in ("ejabberd", "prosody", "server"):
+        if name in request.fixturenames:
+            running: Server = request.getfixturevalue(name)
+            running.wait_until(lambda now: now.sessions == 0)
+
+
 def _check_marked(config: pytest.Config, name: str) -> None:
     if name not in config.stash[MISSING]:
         pytest.fail(f"this test uses {name}: mark it with @pytest.mark.{name}")

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -12,7 +13,10 @@ import psutil
 
 __all__ = ["ServerProcess", "free_ports"]
 
-STOP_SECONDS = 10.0  # ejabberd closes its tables in about 3 s
+OUR_PORTS = (20000, 32000)  # below the kernel's own choice; each process of pytest-xdist has a part of them
+if number := re.search(r"\d+", os.environ.get("PYTEST_XDIST_WORKER", "")):
+    OUR_PORTS = (20000 + int(number[0]) % 8 * 1500, 21500 + int(number[0]) % 8 * 1500)
+STOP_SECONDS = 30.0  # ejabberd closes its tables in about 3 s
 
 
 class ServerProcess:
@@ -77,7 +81,7 @@ def free_ports(count: int) -> list[int]:
     """TCP ports of 127.0.0.1 that are free now, below the range of the kernel's outgoing connections."""
     found: list[int] = []
     while len(found) < count:
-        port = random.SystemRandom().randrange(20000, 32000)
+        port = random.SystemRandom().randrange(*OUR_PORTS)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
