@@ -181,7 +181,7 @@ def things() -> Counter[str]:
 
 async def settled(*servers: EmbeddedServer) -> None:
     """The servers have noticed that everybody is gone."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while any(one.connections or one.sessions or (one.managed and len(one.managed)) for one in servers) or (
             len(asyncio.all_tasks()) > 1
         ):

@@ -126,7 +126,7 @@ async def counted(node: LocalNode, seconds: float, **wanted: int) -> None:
 
 async def quiet(node: LocalNode) -> dict[str, int]:
     """Wait until all that was said was heard, and no more is said; the totals then."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     last: dict[str, int] = {}
     since = time.monotonic()
     while time.monotonic() < since + 5:  # users look at the setting every other second, workers report every second

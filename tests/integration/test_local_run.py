@@ -227,7 +227,7 @@ async def test_stop_while_a_test_begins(tmp_path: Path, phase: str) -> None:
     async with local(tmp_path, {"slow": "import time\ntime.sleep(0.3)\n" + slow + IDLE, "idle": IDLE}) as node:
         starting = asyncio.ensure_future(node.do("slow", 1, 5))
         master = node.context.master
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while master.preparing is None or (phase != "check" and master.state.desired.phase != phase):
                 await asyncio.sleep(0.01)
         await node.op("local.stop")
@@ -244,7 +244,7 @@ async def test_stop_while_a_test_begins(tmp_path: Path, phase: str) -> None:
 async def test_a_do_that_is_cancelled_is_taken_back(tmp_path: Path, state: str) -> None:
     async with local(tmp_path, {"idle": "import time\ntime.sleep(0.3)\n" + IDLE}) as node:
         starting = asyncio.ensure_future(node.do("idle", 1, 5))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await node.op("local.status"))["state"] != "starting":
                 await asyncio.sleep(0)
             while state == "starting" and not node.context.master.state.active():

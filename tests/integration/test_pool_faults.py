@@ -87,7 +87,7 @@ async def test_users_that_fail_each_in_their_way(tmp_path: Path) -> None:
 
 
 async def test_users_that_swallow_their_cancellation(tmp_path: Path) -> None:
-    """Given up within two seconds, and gone with their worker."""
+    """Given up after two seconds, and gone with their worker."""
     async with scene(tmp_path) as node:
         await node.run(
             """
@@ -106,10 +106,10 @@ async def test_users_that_swallow_their_cancellation(tmp_path: Path) -> None:
         begun = loop.time()
         await node("remove", 3, force=True)
         await node.users(stuck=3, running=3)
-        assert loop.time() - begun < 2 + 1.2 + 1  # a report is due each second; and the machine may be busy
+        assert 1 < loop.time() - begun < 15  # the machine may be busy
         begun = loop.time()
         await node("stop")
-        assert loop.time() - begun < 5
+        assert loop.time() - begun < 15
         users = (await node("status"))["users"]
         assert (users["stuck"], users["running"]) == (6, 0)
         await usable(node)
@@ -147,7 +147,7 @@ async def test_a_user_that_ends_the_process_again_and_again(tmp_path: Path) -> N
             """,
             10,
         )
-        status = await node.users(failed=5, running=5, seconds=40)
+        status = await node.users(failed=5, running=5, seconds=100)
         assert errors(status) == [("WorkerLost", "worker", 5)]
         assert "exited with code 7, more than 3 times within 60 s" in (await node.said("it is not replaced"))["text"]
         assert status["state"] == "running"
@@ -162,14 +162,15 @@ async def test_a_loop_that_is_blocked_is_reported_with_its_line(tmp_path: Path) 
             import asyncio, time
             def careless(): time.sleep(0.6)
             async def start(user_id):
-                careless()
-                await asyncio.sleep(1000)
+                while True:
+                    careless()
+                    await asyncio.sleep(0.01)
             """,
             1,
         )
         event = await node.said("the event loop is blocked for")
         assert event["event"] == "blocked"
-        assert "scene.py:3 careless < scene.py:5 start" in event["text"]
+        assert "scene.py:3 careless < scene.py:6 start" in event["text"]
         await node.until(lambda s: s["nodes"]["local"]["workers"][0]["lag_ms"] > 300)
         await node("stop")
         await usable(node)

@@ -28,7 +28,7 @@ async def session(server: Server, jid: str, password: str) -> AsyncIterator[slix
     client.add_event_handler("failed_all_auth", lambda _: outcome.set_result(False))
     client.connect("127.0.0.1", server.port)
     try:
-        if not await asyncio.wait_for(outcome, timeout=10):
+        if not await asyncio.wait_for(outcome, timeout=60):
             raise PermissionError(f"{jid}: {server.name} refused the password")
         yield client
     finally:

@@ -22,7 +22,7 @@ import psutil
 __all__ = ["MARK", "Snapshot", "leftover_tasks", "leftovers"]
 
 MARK = "TEST_SESSION_OF_AMOC"
-GRACE_SECONDS = 3.0
+GRACE_SECONDS = 15.0
 PROC = Path("/proc")
 LIBRARY_THREAD = "(_run_safe_shutdown_loop)"  # pycares, the resolver of aiohttp, keeps one for the whole process
 

@@ -54,12 +54,12 @@ class LocalNode:
         found: dict[str, int] = await self.op("local.users")
         return found
 
-    async def until_users(self, timeout: float = 15, **wanted: int) -> dict[str, int]:
+    async def until_users(self, timeout: float = 60, **wanted: int) -> dict[str, int]:
         """Wait until the counts are these; workers report once a second."""
         return await self.until(lambda users: all(users[name] == n for name, n in wanted.items()), timeout, wanted)
 
     async def until(
-        self, look: Callable[[dict[str, int]], bool], timeout: float = 15, what: object = ""
+        self, look: Callable[[dict[str, int]], bool], timeout: float = 60, what: object = ""
     ) -> dict[str, int]:
         """Wait until `look(users)` is true; the counts then."""
         deadline = time.monotonic() + timeout

@@ -31,16 +31,16 @@ class Partition:
     def __enter__(self) -> Self:
         self._thread.start()
         for wire in self._wires:
-            asyncio.run_coroutine_threadsafe(wire.__aenter__(), self._loop).result(10)
+            asyncio.run_coroutine_threadsafe(wire.__aenter__(), self._loop).result(60)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for wire in self._wires:
-            asyncio.run_coroutine_threadsafe(wire.__aexit__(None, None, None), self._loop).result(10)
+            asyncio.run_coroutine_threadsafe(wire.__aexit__(None, None, None), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     @contextmanager

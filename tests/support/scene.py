@@ -15,7 +15,7 @@ from tests.support.local import LocalNode, local
 
 __all__ = ["Scene", "scene"]
 
-SECONDS = 20.0  # to wait for what comes at once, or with the next report: the machine may be busy
+SECONDS = 60.0  # to wait for what comes at once, or with the next report: the machine may be busy
 
 
 class Scene:

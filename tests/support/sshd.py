@@ -18,7 +18,7 @@ from tests.support.servers.process import ServerProcess, free_ports
 __all__ = ["Sshd"]
 
 SSHD = "/usr/sbin/sshd"
-READY_SECONDS = 10.0
+READY_SECONDS = 60.0
 
 
 class Sshd:

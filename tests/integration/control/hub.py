@@ -14,7 +14,7 @@ from amoc.control.zmq_sockets import Socket
 
 __all__ = ["Hub", "answered", "beat", "eventually", "hello", "received"]
 
-DEADLINE = 15.0
+DEADLINE = 60.0
 
 
 class Hub:
@@ -50,7 +50,7 @@ class Hub:
         return pair
 
     def node(
-        self, name: str, keys: KeyPair | None = None, *, pub: int = 0, rep: int = 0, timeout: float = 3.0
+        self, name: str, keys: KeyPair | None = None, *, pub: int = 0, rep: int = 0, timeout: float = 30.0
     ) -> ZmqNodeBus:
         """A node's bus; by default with a listed key, straight to the master."""
         pub, rep = pub or self.ports[0], rep or self.ports[1]

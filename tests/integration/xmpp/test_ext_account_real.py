@@ -25,7 +25,7 @@ async def test_blocking(server: Server) -> None:
         tree.send_presence()
         assert await blocking.blocked(ground) == frozenset()
         change, _ = await asyncio.gather(
-            blocking.next_change(ground, timeout=5),
+            blocking.next_change(ground, timeout=30),
             blocking.block(tree, bare(raven.jid), "example.org"),
         )
         assert change == Change("block", frozenset({bare(raven.jid), "example.org"}))
@@ -34,14 +34,14 @@ async def test_blocking(server: Server) -> None:
         raven.send_message(tree.jid, "nevermore")
         await ping.ping(raven)  # the server has had the message before tree unblocks anybody
         tree.send_message(raven.jid, "speak")
-        error = await tree.receive("message", timeout=5)  # raven's never comes
+        error = await tree.receive("message", timeout=30)  # raven's never comes
         assert error.get("type") == "error"
         assert blocking.was_blocked(error) == (server.name == "prosody")  # ejabberd says it in words only
 
         await blocking.unblock(tree, bare(raven.jid))
         assert await blocking.blocked(tree) == {"example.org"}
         raven.send_message(tree.jid, "nevermore again")
-        assert (await tree.receive("message", timeout=5)).findtext("body") == "nevermore again"
+        assert (await tree.receive("message", timeout=30)).findtext("body") == "nevermore again"
         await blocking.unblock(tree)
         assert await blocking.blocked(tree) == frozenset()
 
@@ -82,9 +82,9 @@ async def test_private_storage(server: Server, accounts: Callable[..., None]) ->
 async def test_a_client_that_nobody_looks_at(server: Server) -> None:
     async with connect(407) as crow, connect(408) as raven:
         crow.send_presence()
-        await crow.receive("presence", timeout=5)
+        await crow.receive("presence", timeout=30)
         crow.send(csi.INACTIVE)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:  # until the server has heard that nobody looks
                 raven.send(chat_states.state(crow.jid, "composing"))
                 try:
@@ -92,7 +92,7 @@ async def test_a_client_that_nobody_looks_at(server: Server) -> None:
                 except ReceiveTimeout:
                     break
         crow.send(csi.ACTIVE)
-        assert chat_states.parse(await crow.receive("message", timeout=5)) == "composing"
+        assert chat_states.parse(await crow.receive("message", timeout=30)) == "composing"
 
 
 async def test_version_and_time(server: Server) -> None:

@@ -35,7 +35,7 @@ async def test_a_server_asks_what_stands_behind_a_hash(server: Server) -> None:
     async with connect(201) as one, connect(202) as two:
         two.on("iq", lambda stanza: two.send(disco.answer(stanza, me)) if disco.is_request(stanza) else None)
         two.send(f"<presence>{disco.caps(me, 'urn:amoc:test')}</presence>")
-        presence = await two.receive("presence", timeout=5)
+        presence = await two.receive("presence", timeout=30)
         c = presence.find("c", disco.CAPS)
         assert c is not None
         node = f"{c.get('node')}#{c.get('ver')}"

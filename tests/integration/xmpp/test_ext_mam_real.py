@@ -19,7 +19,7 @@ def bodies(page: mam.Page) -> list[str]:
 
 async def archived(client: Client, count: int) -> mam.Page:
     """The last messages, once that many are archived: servers archive after they deliver."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len((page := await mam.last(client, count)).messages) < count:
             await asyncio.sleep(0.01)
     return page
@@ -75,8 +75,8 @@ async def test_a_room_has_an_archive(server: Server, settings: object) -> None:
         await muc_admin.unlock(client, room)
         for number in range(3):
             client.send(muc.message(room, f"caw {number}"))
-            await client.receive(lambda stanza: stanza.find("body") is not None, timeout=5)
-        async with asyncio.timeout(5):
+            await client.receive(lambda stanza: stanza.find("body") is not None, timeout=30)
+        async with asyncio.timeout(30):
             while True:
                 found = bodies(await mam.last(client, 2, to=room))
                 if found == ["caw 1", "caw 2"]:

@@ -29,7 +29,7 @@ async def users(*ids: int) -> AsyncIterator[list[Client]]:
 
 async def next_talk(client: Client) -> GroupMessage:
     """The next groupchat message that has a body."""
-    stanza = await client.receive(lambda s: s.get("type") == "groupchat" and s.find("body") is not None, timeout=5)
+    stanza = await client.receive(lambda s: s.get("type") == "groupchat" and s.find("body") is not None, timeout=30)
     talk = muc.parse_message(stanza)
     assert talk is not None
     return talk
@@ -38,7 +38,7 @@ async def next_talk(client: Client) -> GroupMessage:
 async def next_gone(client: Client) -> muc.Occupant:
     """The next occupant who leaves."""
     return muc.parse_presence(
-        await client.receive(lambda s: s.get("type") == "unavailable" and s.find("x", muc.USER) is not None, timeout=5)
+        await client.receive(lambda s: s.get("type") == "unavailable" and s.find("x", muc.USER) is not None, timeout=30)
     )
 
 
@@ -58,17 +58,17 @@ async def test_two_users_meet_talk_and_part(server: Server, room: str) -> None:
         assert not second.created
         assert set(second.occupants) == {"crow"}
         assert second.role == "participant"
-        seen = await one.receive(lambda stanza: stanza.get("from") == f"{room}/magpie", timeout=5)
+        seen = await one.receive(lambda stanza: stanza.get("from") == f"{room}/magpie", timeout=30)
         assert muc.parse_presence(seen).available
         one.send(muc.message(room, "caw <caw> & caw", "m1"))
         for client in (one, two):
             assert await next_talk(client) == GroupMessage(room, "crow", "m1", "caw <caw> & caw", None, False)
         two.send(muc.private_message(room, "crow", "psst"))
-        private = await one.receive(lambda stanza: stanza.get("type") == "chat", timeout=5)
+        private = await one.receive(lambda stanza: stanza.get("type") == "chat", timeout=30)
         assert (private.get("from"), private.findtext("body")) == (f"{room}/magpie", "psst")
         assert await ping.ping(one, f"{room}/crow") > 0
         await muc.set_subject(one, room, "shiny <things>")
-        subject = await two.receive(lambda stanza: stanza.findtext("subject") == "shiny <things>", timeout=5)
+        subject = await two.receive(lambda stanza: stanza.findtext("subject") == "shiny <things>", timeout=30)
         assert subject.get("from") == f"{room}/crow"
         assert (await muc.change_nick(two, room, "jackdaw")).nick == "jackdaw"
         await muc.leave(two, room, "jackdaw")
@@ -121,7 +121,7 @@ async def test_who_is_not_let_in(server: Server, room: str) -> None:
             await muc.join(two, room, "magpie", password="shiny")
         assert refused.value.condition == "forbidden"
         with pytest.raises(muc.JoinRefused):
-            await muc.join(two, "no-room@nowhere.localhost", "magpie", timeout=5)
+            await muc.join(two, "no-room@nowhere.localhost", "magpie", timeout=30)
 
 
 async def test_owners_rule(server: Server, room: str) -> None:
@@ -146,28 +146,28 @@ async def test_owners_rule(server: Server, room: str) -> None:
         assert 307 in (await next_gone(two)).statuses
         await muc.join(two, room, "magpie")
         await muc_admin.destroy(one, room, "over")
-        await two.receive(is_destroyed, timeout=5)
+        await two.receive(is_destroyed, timeout=30)
 
 
 async def test_invitations_reach_the_invited(server: Server, room: str) -> None:
     async with users(229, 230) as (one, two):
         two.send_presence()
-        await two.receive("presence", timeout=5)
+        await two.receive("presence", timeout=30)
         await muc.join(one, room, "crow")
         await muc_admin.unlock(one, room)
         one.send(muc.invite(room, ["user_230@localhost"], "come"))
-        stanza = await two.receive(muc.parse_invitation, timeout=5)
+        stanza = await two.receive(muc.parse_invitation, timeout=30)
         invitation = muc.parse_invitation(stanza)
         assert invitation is not None
         assert (invitation.room, invitation.reason, invitation.direct) == (room, "come", False)
         assert invitation.sender in (one.jid, "user_229@localhost", f"{room}/crow")
         two.send(muc.decline(invitation, "no time"))
-        declined = await one.receive(lambda s: s.name == "message" and s.find("x", muc.USER) is not None, timeout=5)
+        declined = await one.receive(lambda s: s.name == "message" and s.find("x", muc.USER) is not None, timeout=30)
         x = declined.find("x", muc.USER)
         assert x is not None
         decline = x.find("decline")
         assert decline is not None
         assert decline.findtext("reason") == "no time"
         one.send(muc.invite_directly("user_230@localhost", room, "come on"))
-        direct = muc.parse_invitation(await two.receive(muc.parse_invitation, timeout=5))
+        direct = muc.parse_invitation(await two.receive(muc.parse_invitation, timeout=30))
         assert direct == muc.Invitation(room, one.jid, "come on", "", True)

@@ -31,7 +31,7 @@ def node() -> str:
 
 async def event(client: Client) -> Event:
     """The next event, whatever else arrives."""
-    found = pubsub.parse_event(await client.receive(pubsub.parse_event, timeout=5))
+    found = pubsub.parse_event(await client.receive(pubsub.parse_event, timeout=30))
     assert found is not None
     return found
 
@@ -153,12 +153,12 @@ async def test_pep_reaches_other_resources_and_contacts(server: Server, node: st
         await pep.announce(contact, [node])
         for one, other in ((contact, ground), (ground, contact)):
             one.send_presence("subscribe", bare(other.jid))
-            await other.receive(lambda stanza: stanza.get("type") == "subscribe", timeout=5)
+            await other.receive(lambda stanza: stanza.get("type") == "subscribe", timeout=30)
             other.send_presence("subscribed", bare(one.jid))
-            await one.receive(available(other), timeout=5)
+            await one.receive(available(other), timeout=30)
         assert await pep.publish(tree, node, entry("cawing")) == "current"
         for client in (ground, contact):
-            news = pep.parse(await client.receive(pep.parse, timeout=5))
+            news = pep.parse(await client.receive(pep.parse, timeout=30))
             assert news is not None
             assert news.sender in (bare(tree.jid), "")
             assert news.event.node == node

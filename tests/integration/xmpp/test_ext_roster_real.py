@@ -22,7 +22,7 @@ async def test_contacts_come_change_and_go(server: Server, accounts: Accounts) -
     accounts(211)
     async with connect(211) as client:
         assert await contacts(client) == {}
-        pushed = asyncio.create_task(roster.next_push(client, timeout=5))
+        pushed = asyncio.create_task(roster.next_push(client, timeout=30))
         await asyncio.sleep(0)  # it waits now
         await roster.set(client, "crow@scram.local", name="A <crow>", groups=["birds", "black"])
         push = await pushed
@@ -32,7 +32,7 @@ async def test_contacts_come_change_and_go(server: Server, accounts: Accounts) -
         assert sorted(contact.groups) == ["birds", "black"]
         await roster.set(client, "crow@scram.local")
         assert (await contacts(client))["crow@scram.local"].groups == ()
-        pushed = asyncio.create_task(roster.next_push(client, timeout=5))
+        pushed = asyncio.create_task(roster.next_push(client, timeout=30))
         await asyncio.sleep(0)
         await roster.remove(client, "crow@scram.local")
         assert (await pushed).contact.subscription == "remove"
@@ -59,25 +59,25 @@ async def test_two_users_see_each_other(server: Server, accounts: Accounts) -> N
         for client in (one, two):
             await roster.get(client)
             client.send_presence()
-            assert (await client.receive("presence", timeout=5)).get("from") == client.jid
-        asking = asyncio.create_task(roster.subscribe(one, jid_of(214), timeout=5))
-        assert await roster.next_request(two, timeout=5) == jid_of(213)
+            assert (await client.receive("presence", timeout=30)).get("from") == client.jid
+        asking = asyncio.create_task(roster.subscribe(one, jid_of(214), timeout=30))
+        assert await roster.next_request(two, timeout=30) == jid_of(213)
         assert (await contacts(one))[jid_of(214)].ask
         roster.allow(two, jid_of(213))
         await asking
-        seen = await one.receive(lambda stanza: stanza.get("from") == two.jid, timeout=5)
+        seen = await one.receive(lambda stanza: stanza.get("from") == two.jid, timeout=30)
         assert (seen.name, seen.get("type")) == ("presence", None)
         assert (await contacts(one))[jid_of(214)].subscription == "to"
-        asking = asyncio.create_task(roster.subscribe(two, jid_of(213), timeout=5))
-        roster.allow(one, await roster.next_request(one, timeout=5))
+        asking = asyncio.create_task(roster.subscribe(two, jid_of(213), timeout=30))
+        roster.allow(one, await roster.next_request(one, timeout=30))
         await asking
         assert (await contacts(two))[jid_of(213)].subscription == "both"
         # one does not want to be seen any more
         roster.cancel(one, jid_of(214))
-        await two.receive(lambda stanza: stanza.get("type") == "unsubscribed", timeout=5)
+        await two.receive(lambda stanza: stanza.get("type") == "unsubscribed", timeout=30)
         assert (await contacts(two))[jid_of(213)].subscription == "from"
         await roster.remove(one, jid_of(214))
-        await two.receive(lambda stanza: stanza.get("type") == "unsubscribe", timeout=5)
+        await two.receive(lambda stanza: stanza.get("type") == "unsubscribe", timeout=30)
         left = (await contacts(two)).get(jid_of(213))  # the two servers differ in whether a contact stays
         assert left is None or left.subscription == "none"
 
@@ -88,8 +88,8 @@ async def test_a_request_is_refused(server: Server, accounts: Accounts) -> None:
         for client in (one, two):
             await roster.get(client)
             client.send_presence()
-        asking = asyncio.create_task(roster.subscribe(one, jid_of(216), timeout=5))
-        roster.refuse(two, await roster.next_request(two, timeout=5))
+        asking = asyncio.create_task(roster.subscribe(one, jid_of(216), timeout=30))
+        roster.refuse(two, await roster.next_request(two, timeout=30))
         with pytest.raises(roster.SubscriptionRefused, match=r"user_216@scram\.local refused"):
             await asking
 
@@ -100,4 +100,4 @@ async def test_nobody_to_subscribe_to(server: Server, accounts: Accounts) -> Non
         await roster.get(client)
         client.send_presence()
         with pytest.raises((roster.SubscriptionRefused, StanzaError)):
-            await roster.subscribe(client, "user_1@elsewhere.example", timeout=5)
+            await roster.subscribe(client, "user_1@elsewhere.example", timeout=30)

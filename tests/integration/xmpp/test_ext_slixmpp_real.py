@@ -34,11 +34,11 @@ async def slix(server: Server, user_id: int, resource: str) -> AsyncIterator[Any
     client.add_event_handler("session_start", lambda _: started.set())
     client.connect("127.0.0.1", server.port)
     try:
-        await asyncio.wait_for(started.wait(), 10)
+        await asyncio.wait_for(started.wait(), 30)
         client.send_presence()
         yield client
     finally:
-        await asyncio.wait_for(client.disconnect(wait=1), 10)
+        await asyncio.wait_for(client.disconnect(wait=1), 30)
         if client._run_out_filters is not None:  # slixmpp itself does so only in __del__
             client._run_out_filters.cancel()
 
@@ -51,7 +51,7 @@ def heard(client: Any, event: str) -> "asyncio.Queue[Any]":
 
 
 async def next_of(queue: "asyncio.Queue[Any]") -> Any:
-    return await asyncio.wait_for(queue.get(), 5)
+    return await asyncio.wait_for(queue.get(), 30)
 
 
 async def test_receipts_markers_and_states(server: Server) -> None:
@@ -59,14 +59,14 @@ async def test_receipts_markers_and_states(server: Server) -> None:
         confirmed = heard(other, "receipt_received")
         typing, seen = heard(other, "chatstate_composing"), heard(other, "marker_displayed")
 
-        receipt = await receipts.deliver(ours, str(other.boundjid), "did you get it?", timeout=5)
+        receipt = await receipts.deliver(ours, str(other.boundjid), "did you get it?", timeout=30)
         assert receipt.get("from") == str(other.boundjid)
 
         asking = other.make_message(mto=ours.jid, mbody="and you?", mtype="chat")
         asking["id"] = "s1"
         asking["request_receipt"] = True
         asking.send()
-        stanza = await ours.receive(receipts.wants_receipt, timeout=5)
+        stanza = await ours.receive(receipts.wants_receipt, timeout=30)
         answer = receipts.answer(stanza)
         assert answer is not None
         ours.send(answer)
@@ -77,7 +77,7 @@ async def test_receipts_markers_and_states(server: Server) -> None:
         ours.send(markers.marker(str(other.boundjid), "displayed", "s1"))
         assert (await next_of(seen))["displayed"]["id"] == "s1"
         other.plugin["xep_0333"].send_marker(ours.jid, "m1", "received")
-        marker = markers.parse(await ours.receive(markers.parse, timeout=5))
+        marker = markers.parse(await ours.receive(markers.parse, timeout=30))
         assert marker == markers.Marker("received", "m1")
 
 
@@ -93,7 +93,7 @@ async def test_carbons_in_both_directions(server: Server) -> None:
 
         await carbons.enable(ours)
         twin.send_message(mto=third.jid, mbody="by slixmpp", mtype="chat")
-        carbon = carbons.parse(await ours.receive("message", timeout=5), ours.jid)
+        carbon = carbons.parse(await ours.receive("message", timeout=30), ours.jid)
         assert carbon is not None
         assert carbon.direction == "sent"
         assert carbon.message.get("from") == str(twin.boundjid)

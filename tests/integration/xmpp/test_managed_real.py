@@ -22,7 +22,7 @@ def counts() -> dict[str, int]:
 
 
 async def bodies(client: Client, number: int) -> list[str]:
-    return [(await client.receive("message", timeout=5)).findtext("body", default="") for _ in range(number)]
+    return [(await client.receive("message", timeout=30)).findtext("body", default="") for _ in range(number)]
 
 
 async def nothing_more(client: Client) -> None:
@@ -35,7 +35,7 @@ async def nothing_more(client: Client) -> None:
 @pytest.fixture(autouse=True)
 async def mode(server: Server, settings: Config) -> AsyncIterator[None]:
     """Sessions can be resumed, and none is left to the server by a test."""
-    settings.set_all({"xmpp_stream_management": "resume", "xmpp_login_timeout": 10.0})
+    settings.set_all({"xmpp_stream_management": "resume", "xmpp_login_timeout": 30.0})
     yield
     await server.until(lambda now: now.sessions == 0)
 

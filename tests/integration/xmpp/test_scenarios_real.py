@@ -159,7 +159,7 @@ async def test_users_of_three_transports_talk(
     before = server.counts()
     counted = (await run(scenario, users)).counters
     # a session of BOSH whose goodbye came too late ends by the server's own clock, after 30 s
-    seen = await server.until(lambda now: (now - before).closed == len(users), timeout=60) - before
+    seen = await server.until(lambda now: (now - before).closed == len(users)) - before
     beyond = sum(users)  # user 1 writes to user 13, user 2 to 13 and 14, …, who are not there
     assert counted["messages_received"] == seen.messages_out == 2 * conversations(users, 12)
     assert counted["messages_sent"] == seen.messages_in == 2 * (conversations(users, 12) + beyond)

@@ -50,11 +50,11 @@ async def test_two_users_talk(server: Server, settings: Config, tls: str) -> Non
         assert one.jid == "user_101@localhost/res1"
         assert bool(version(one)) == (tls == "required")
         two.send_presence()
-        await two.receive(lambda stanza: stanza.get("from") == two.jid, timeout=5)
+        await two.receive(lambda stanza: stanza.get("from") == two.jid, timeout=30)
         for number in range(100):
             one.send_message(two.jid, f"number {number} <&> \U0001f426")
         for number in range(100):
-            message = await two.receive("message", timeout=5)
+            message = await two.receive("message", timeout=30)
             assert message.findtext("body") == f"number {number} <&> \U0001f426"
             assert message.get("from") == one.jid
         assert (await one.iq("get", "localhost", PING)).get("type") == "result"
@@ -114,6 +114,6 @@ async def test_a_second_session_replaces_the_first(server: Server) -> None:
         first.send_presence()
         async with connect(107) as second:
             with pytest.raises(StreamError, match="conflict"):
-                await first.receive("no such thing", timeout=5)
+                await first.receive("no such thing", timeout=30)
             second.send_presence()
-            await second.receive("presence", timeout=5)
+            await second.receive("presence", timeout=30)
