@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import slixmpp
 
-from amoc.xmpp import Element, bare, connect
-from amoc.xmpp.ext import carbons, chat_states, markers, pubsub, receipts, version
+from amoc.xmpp import Element, IqError, bare, connect
+from amoc.xmpp.ext import carbons, chat_states, markers, ping, pubsub, receipts, version
 from amoc.xmpp.ext.version import Version
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.usefixtures("settings")
 
-PLUGINS = ("xep_0060", "xep_0085", "xep_0092", "xep_0184", "xep_0280", "xep_0333")
+PLUGINS = ("xep_0060", "xep_0085", "xep_0092", "xep_0184", "xep_0199", "xep_0280", "xep_0333")
 
 
 @asynccontextmanager
@@ -79,6 +79,42 @@ async def test_receipts_markers_and_states(server: Server) -> None:
         other.plugin["xep_0333"].send_marker(ours.jid, "m1", "received")
         marker = markers.parse(await ours.receive(markers.parse, timeout=30))
         assert marker == markers.Marker("received", "m1")
+
+
+async def test_messages_presence_and_requests_in_both_directions(server: Server) -> None:
+    async with slix(server, 436, "slix") as other, connect(437) as ours:
+        theirs = str(other.boundjid)
+        said, seen, gone = heard(other, "message"), heard(other, "presence"), heard(other, "presence_unavailable")
+        for number in range(20):
+            text = f"number {number} <&> \U0001f426"
+            ours.send_message(theirs, text)
+            other.send_message(mto=ours.jid, mbody=text, mtype="chat")
+        for number in range(20):
+            text = f"number {number} <&> \U0001f426"
+            assert (await next_of(said))["body"] == text
+            assert (await ours.receive("message", timeout=30)).findtext("body") == text
+
+        ours.send_presence(to=theirs)
+        while str((stanza := await next_of(seen))["from"]) != ours.jid:
+            pass
+        assert stanza["type"] == "available"
+        other.send_presence(pto=ours.jid, pshow="away", pstatus="on the nest")
+        stanza = await ours.receive("presence", timeout=30)
+        assert (stanza.get("from"), stanza.findtext("show"), stanza.findtext("status")) == (
+            theirs,
+            "away",
+            "on the nest",
+        )
+        ours.send_presence("unavailable", to=theirs)
+        assert str((await next_of(gone))["from"]) == ours.jid
+
+        assert await ping.ping(ours, theirs, timeout=30) > 0
+        assert await other.plugin["xep_0199"].ping(ours.jid, timeout=30) > 0
+        with pytest.raises(IqError, match=r"answered (feature-not-implemented|service-unavailable)"):
+            await ours.iq("get", theirs, Element("{urn:example:unheard-of}query"), timeout=30)
+        with pytest.raises(slixmpp.exceptions.IqError) as refused:
+            await other.plugin["xep_0092"].get_version(ours.jid, timeout=30)
+        assert refused.value.condition == "service-unavailable"
 
 
 async def test_carbons_in_both_directions(server: Server) -> None:
