@@ -536,12 +536,39 @@ async def test_the_servers_stream_error_is_the_reason(embedded: EmbeddedServer) 
         assert embedded.sessions == 1
 
 
-async def test_a_server_that_sends_nonsense_hurts_only_that_client(embedded: EmbeddedServer) -> None:
-    async with connect(1) as one, connect(2) as two:
-        server_side(embedded, one).send(b"<message></presence>")
-        with pytest.raises(StreamError, match="not-well-formed") as ended:
+BOMB = "".join(f"<!ENTITY b{n} '{f'&b{n - 1};' * 10}'>" for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("nonsense", "condition"),
+    [
+        (b"<message></presence>", "not-well-formed"),
+        (b"<message><body>caw</message>", "not-well-formed"),
+        (b"<message><body>\xff\xfe</body></message>", "not-well-formed"),
+        (b"<message><body>&caw;</body></message>", "not-well-formed"),
+        (b"<!DOCTYPE nest SYSTEM 'http://localhost/nest.dtd'>", "not-well-formed"),  # within a stream
+        (f"<!DOCTYPE nest [<!ENTITY b0 'caw'>{BOMB}]><message><body>&b9;</body></message>".encode(), "not-well-formed"),
+        (b"<?caw caw?>", "restricted-xml"),
+        (b"<!-- caw -->", "restricted-xml"),
+        (b"<message><body>" + b"x" * 20_000, "policy-violation"),
+        (b"<message " + b"x" * 20_000, "policy-violation"),
+    ],
+    ids=["mismatched", "unclosed", "utf-8", "entity", "dtd", "bomb", "instruction", "comment", "large", "large tag"],
+)
+async def test_a_server_that_sends_nonsense_hurts_only_that_client(
+    embedded: EmbeddedServer, heard: list[bytes], nonsense: bytes, condition: str
+) -> None:
+    async with connect(1, max_stanza_size=10_000) as one, connect(2) as two:
+        heard.clear()
+        server_side(embedded, one).send(nonsense)
+        with pytest.raises(StreamError, match=condition) as ended:
             await one.receive()
-        assert ended.value.ours
+        assert (ended.value.ours, ended.value.condition) == (True, condition)
+        await until(lambda: embedded.connections == 1)
+        said = b"".join(heard)
+        assert said.startswith(b"<stream:error><" + condition.encode())
+        assert said.endswith(b"</stream:stream>")
+        assert metrics.current().flush().counters["xmpp.disconnected"] == 1
         assert (await two.iq("get", None, Element(PING))).get("type") == "result"
 
 
