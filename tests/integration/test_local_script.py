@@ -90,7 +90,8 @@ def test_a_script_runs_two_tests(tmp_path: Path) -> None:
             "running",
         ],
     ), err
-    assert sorted(err.splitlines()) == [f"hello from {user}" for user in (1, 2, 3)]
+    said = [line for line in err.splitlines() if "the event loop is blocked for" not in line]  # a busy machine
+    assert sorted(said) == [f"hello from {user}" for user in (1, 2, 3)]
 
 
 def test_a_script_without_the_guard_is_told_so(tmp_path: Path) -> None:

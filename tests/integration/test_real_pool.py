@@ -19,13 +19,13 @@ ROOT = Path(__file__).resolve().parents[2]
 SCENARIO = "mongoose_simple_with_metrics"
 USERS = 200
 ROUNDS = 5
-QUICK = {"settle": 3, "rounds": ROUNDS, "pause": 0.5, "linger": 2}
+QUICK = {"settle": 3, "rounds": ROUNDS, "pause": 0.6, "linger": 5}
 # Users 201 to 204 are written to and are not there: 4 + 3 + 2 + 1 messages a round come back.
 BOUNCED = ROUNDS * 10
 SENT = ROUNDS * (USERS * 8 - 10)  # users 1 to 4 have fewer than 8 neighbours
 # Users 10, 20, … 190 are written to by 8 neighbours, user 200 by 4.
 MEASURED = ROUNDS * (19 * 8 + 4)
-IN_TIME = 1e6  # µs for a login: much less than `settle`
+IN_TIME = 1e6  # µs for a login, or a message: much less than `settle` and `linger`
 
 
 def test_the_server_counts_what_amoc_counts(server: Server, tmp_path: Path) -> None:
@@ -38,10 +38,10 @@ def test_the_server_counts_what_amoc_counts(server: Server, tmp_path: Path) -> N
 def test_with_real_accounts(server: Server, tmp_path: Path) -> None:
     """On `scram.local`, where passwords are checked by SCRAM."""
     known = set(server.accounts())
-    accounts = {f"user_{n}@scram.local": f"password_{n}" for n in range(1, USERS + 1)}
+    accounts = {f"pool_{n}@scram.local": f"password_{n}" for n in range(1, USERS + 1)}  # nobody else's
     server.register({jid: password for jid, password in accounts.items() if jid not in known})
     before = server.counts()
-    outcome = run(server, tmp_path, xmpp_domain="scram.local", xmpp_sasl="")
+    outcome = run(server, tmp_path, xmpp_domain="scram.local", xmpp_username="pool_{id}", xmpp_sasl="")
     compare(outcome, server, before)
 
 
@@ -119,13 +119,15 @@ def compare(outcome: dict[str, Any], server: Server, before: Any) -> None:
     assert totals["amoc.counters.connections"] == seen.opened == seen.closed == USERS
     assert totals.get("amoc.counters.connection_failures", 0) == 0
     assert totals["messages_sent"] == seen.messages_in == SENT
-    assert totals["messages_received"] == seen.messages_out
-    assert totals["messages_bounced"] == seen.errors_out
     assert server.sessions() == []
     logins, delivered = (outcome["metrics"][name] for name in ("amoc.times.connection", "message_ttd"))
     assert logins["count"] == USERS
     assert 0 < delivered["count"] <= MEASURED
-    if logins["max"] < IN_TIME:  # on a busy machine some come so late that messages for them bounce, or are stored
+    # On a busy machine some users come so late that messages for them bounce or are stored, and some messages so late
+    # that the user is gone.
+    if max(logins["max"], delivered["max"]) < IN_TIME:
+        assert totals["messages_received"] == seen.messages_out
+        assert totals["messages_bounced"] == seen.errors_out
         assert seen.messages_out == SENT - BOUNCED
         assert seen.errors_out == BOUNCED
         assert delivered["count"] == MEASURED

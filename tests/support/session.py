@@ -14,6 +14,7 @@ def session_of(page: Path) -> list[tuple[str, str]]:
 
 
 def shape(reply: str) -> str:
-    """A pattern for replies like this one: other numbers, other spaces, more at the end of a line."""
-    lines = [re.sub(r"\d+", r"\\d+", re.sub(r"(\\? )+", r"\\s+", re.escape(line))) for line in reply.splitlines()]
-    return ".*\n".join(lines)
+    """A pattern for replies like this one: other numbers and signs, other spaces, more at the end of a line."""
+    lines = [re.sub(r"(\\? )+", r"\\s+", re.escape(line)) for line in reply.splitlines()]
+    lines = [re.sub(r"\\s\+\\[+-](?=\d)", r"\\s+[+-]", line) for line in lines]
+    return ".*\n".join(re.sub(r"\d+", r"\\d+", line) for line in lines)

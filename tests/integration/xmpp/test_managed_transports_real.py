@@ -54,7 +54,7 @@ async def scheme(request: pytest.FixtureRequest, server: Server, settings: Confi
         }
     )
     yield chosen
-    await server.until(lambda now: now.sessions == 0, timeout=STALL)
+    await server.until(lambda now: now.sessions == 0, timeout=3 * STALL)
 
 
 def counts() -> dict[str, int]:
@@ -191,7 +191,10 @@ async def test_ejabberd_delivers_over_bosh_at_least_once(server: Server, scheme:
             two.send_message(one.jid, str(number))
         await two.acknowledged()
         assert await one.resume()
-        assert await bodies(one, 50) == [str(number) for number in range(50)]
+        got: set[str] = set()
+        while len(got) < 50:  # it routes them again: in any order
+            got.update(await bodies(one, 1))
+        assert got == {str(number) for number in range(50)}
 
 
 @on(*FAULTLESS, *EJABBERD)
@@ -229,11 +232,11 @@ async def test_on_without_resume(accounts: Callable[..., None], server: Server, 
 @on((Prosody, "http"))
 async def test_prosody_fails_to_resume_over_bosh(server: Server, scheme: str, tmp_path: Path) -> None:
     with Prosody(tmp_path) as own:  # it would keep the session for a minute
-        one = await connect(409, servers=[own.url(scheme)], login_timeout=5.0)
+        one = await connect(409, servers=[own.url(scheme)], login_timeout=10.0)
         one.send_message(one.jid, "x")
         await one.acknowledged()
         one.kill()
-        with pytest.raises(ConnectFailed, match=r"user 409 .* failed at step resume: not done within 5 s"):
+        with pytest.raises(ConnectFailed, match=r"user 409 .* failed at step resume: not done within 10 s"):
             await one.resume()
         assert not one.connected
     assert counts() == {"acknowledged": 1}
