@@ -1,5 +1,7 @@
 """Who has which lab: a number, a folder for its hosts' disks, a lock, and the end of what nobody holds any more.
 
+The folder is in memory where there is plenty: a release is ten thousand files per host, made and removed in each test.
+
 The lock of lab N is held as long as its process lives, however that ends. A folder whose lock is free belongs to
 nobody, unless it is marked as `kept` (`python -m tests.support.lab up`): a watcher, started with every lab, waits for
 the lock and takes the lab away; whoever claims a number does the same to all labs that he finds so.
@@ -15,13 +17,14 @@ from pathlib import Path
 from typing import IO
 
 from tests.support.lab import cgroups, keys
-from tests.support.lab.command import PATH, LabError
+from tests.support.lab.command import PATH, LabError, run
 from tests.support.lab.network import Network
 
 __all__ = ["CONNECTIONS", "STATE", "Claim", "end", "folders", "watch"]
 
 STATE = Path("/var/tmp/amoc-lab")
 NUMBERS = range(64)  # labs at a time
+PLENTY = 6 << 30  # bytes of memory: with so much the hosts' disks are in it, a release on each of them is 200 MB
 KEPT = "kept"
 CONNECTIONS = "cp"  # the folder for the sockets of ssh's shared connections, in the lab's
 ROOT = Path(__file__).parents[3]
@@ -46,6 +49,8 @@ class Claim:
         if free is None:
             raise LabError(f"{len(NUMBERS)} labs are up; `python -m tests.support.lab down` ends those that are kept")
         free.folder.mkdir()
+        if _memory() > PLENTY:
+            run("mount", "-t", "tmpfs", "-o", "mode=700", "amoc-lab", str(free.folder))
         (free.folder / CONNECTIONS).mkdir()
         free._watcher = subprocess.Popen(
             [sys.executable, "-m", "tests.support.lab", "watch", str(free.number)],
@@ -115,7 +120,15 @@ class Claim:
         for entry in STATE.iterdir():
             if entry.is_symlink() and entry.readlink() == Path(self.folder.name):
                 entry.unlink()
+        while self.folder.is_mount():
+            run("umount", "--lazy", str(self.folder))
         shutil.rmtree(self.folder)
+
+
+def _memory() -> int:
+    """Bytes of memory that may be had."""
+    lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return int(lines["MemAvailable"].split()[0]) * 1024
 
 
 def folders() -> Iterator[Path]:
