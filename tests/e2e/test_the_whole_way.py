@@ -10,6 +10,9 @@ from tests.support.terminal import until
 
 pytestmark = [pytest.mark.lab("ejabberd"), pytest.mark.timeout(600)]
 
+DO = "amoc_dist.do(mongoose_simple_with_metrics"
+# seconds: a new test waits until a slave that was lost in the last one cannot have users any more
+LEASE = 120
 NOTHING = {"master": 0, "slave1": 0, "slave2": 0}
 FIRST, MORE = range(1, 101), range(1, 151)
 
@@ -29,7 +32,7 @@ def test_a_console_and_a_load(site: Site) -> None:
     before = site.server.counts()
     with site.shell("console") as shell:
         until(lambda: site.status_file() == "ready", "the master")
-        shown = shell.run('amoc_dist.do(mongoose_simple_with_metrics, 1, 100, comment="first")')
+        shown = shell.run(f'{DO}, 1, 100, comment="first")')
         assert "slave1: users 1 to 99 by 2\nslave2: users 2 to 100 by 2" in shown
         site.await_sessions(site.spread(FIRST))
         assert sorted(site.server.sessions_by_address().values()) == [50, 50]
@@ -52,25 +55,64 @@ def test_a_console_and_a_load(site: Site) -> None:
 
 @pytest.mark.usefixtures("deployed")
 def test_a_master_in_the_background_goes_on_without_its_shell(site: Site) -> None:
-    assert "slave1" in site.amoc("start")
-    try:
-        assert site.status_file() == "ready"
+    with site.master():
         with site.shell("attach") as shell:
-            shell.run("amoc_dist.do(mongoose_simple_with_metrics, 1, 100)")
+            shell.run(f"{DO}, 1, 100)", LEASE)
             site.await_sessions(site.spread(FIRST))
             shell.ctrl_d()
             assert shell.ended() == 0
-        opened = site.server.counts().opened
-        sent = site.server.counts().messages_in
-        until(lambda: site.server.counts().messages_in > sent + 1000, "the load that goes on")
+        before = site.server.counts()
+        until(lambda: (site.server.counts() - before).messages_in > 1000, "the load that goes on")
         with site.shell("attach") as shell:
-            assert "100 running" in shell.run("amoc_dist.users()")
+            shell.run_until("amoc_dist.users()", r" 100 running")
             shell.run("amoc_dist.add(50)")
             site.await_sessions(site.spread(MORE))
             shell.run("amoc_dist.remove(50, force=True)")
             site.await_sessions(site.spread(FIRST))
-            assert site.server.counts().opened == opened + 50
-            shell.run("amoc_dist.stop(force=True)")
+            assert (site.server.counts() - before).opened == 50
+            assert "slave2: state finished" in shell.run("amoc_dist.stop(force=True)")
             site.await_sessions({})
-    finally:
-        site.amoc("stop")
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_slave_that_is_cut_off_goes_on_and_is_back_when_healed(site: Site) -> None:
+    with site.master(), site.shell("attach") as shell:
+        before = site.server.counts()
+        shell.run(f"{DO}, 1, 100)", LEASE)
+        shell.run_until("amoc_dist.users()", r" 100 running")
+        with site.lab["slave2"].cut():
+            shell.run_until("amoc_dist.nodes()", r"slave2 .* lost")
+            assert " 50 running" in shell.run("amoc_dist.users()")
+        shell.run_until("amoc_dist.users()", r" 100 wanted +100 running +100 starts$")
+        assert re.search(r"slave2 .* running", shell.run("amoc_dist.nodes()"))
+        site.await_sessions(site.spread(FIRST))
+        assert (site.server.counts() - before).opened == 100
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_slave_that_is_killed_takes_new_users_after_its_start(site: Site) -> None:
+    with site.master(), site.shell("attach") as shell:
+        shell.run(f"{DO}, 1, 100)", LEASE)
+        shell.run_until("amoc_dist.users()", r" 100 running")
+        site.lab["slave2"].kill()
+        shell.run_until("amoc_dist.nodes()", r"slave2 .* lost")
+        shell.run_until("amoc_dist.users()", r" 100 wanted +50 running +100 starts +50 lost$")
+        site.lab["slave2"].start()
+        shell.run_until("amoc_dist.nodes()", r"slave2 .* running")
+        assert "slave2: added 5, users 102 to 110 by 2" in shell.run("amoc_dist.add(10)")
+        shell.run_until("amoc_dist.users()", r" 110 wanted +60 running +110 starts +50 lost$")
+        # the server misses those of before when it writes to them
+        alive = site.spread(range(1, 101, 2)) | site.spread(range(101, 111))
+        site.await_sessions(alive)
+
+
+@pytest.mark.usefixtures("deployed")
+def test_the_masters_host_can_be_a_slave_too(site: Site) -> None:
+    site.write_inventory(["slave1", "slave2", "master"])
+    site.checkout.made("prepare")
+    site.checkout.made("deploy")
+    assert site.checkout.make("status").text.count("slave3") == 1
+    with site.master(), site.shell("attach") as shell:
+        assert "slave3: users 3 to 99 by 3" in shell.run(f"{DO}, 1, 100)", LEASE)
+        site.await_sessions(site.spread(FIRST))
+        assert site.server.sessions_by_address()[site.lab["master"].address] == 33

@@ -100,8 +100,9 @@ class Checkout:
         return done
 
     def write(self, path: str, text: str) -> None:
-        """Write a file of the checkout."""
+        """Write a file of the checkout; what it needs stays the same."""
         (self.folder / path).write_text(text)
+        self._mark_complete()
 
     def replace(self, path: str, old: str, new: str) -> None:
         """Change a file of the checkout."""
@@ -114,8 +115,11 @@ class Checkout:
         for entry in Path(sys.prefix).iterdir():
             if entry.name not in MARKS:
                 (venv / entry.name).symlink_to(entry)
+        self._mark_complete()
+
+    def _mark_complete(self) -> None:
         for mark in MARKS:
-            (venv / mark).touch()
+            (self.folder / ".venv" / mark).touch()
 
 
 def _end_of(log: Path) -> str:

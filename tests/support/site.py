@@ -71,7 +71,7 @@ class Site:
         lines = [f"{host.name} ansible_host={host.address}" for host in self.slaves]
         text = Template(INVENTORY).substitute(
             self.lab["master"].ansible,
-            master=f"{master.name} ansible_host={master.address} node_name=amoc_master",
+            master=f"{master.name} ansible_host={master.address} node_name=amoc_master slave_node_name=slave3",
             slaves="\n".join(lines),
         )
         self.checkout.write("hosts", text)
@@ -104,6 +104,17 @@ class Site:
         """What `~/amoc_master/bin/amoc` says to the service user, without a terminal."""
         done = self.lab["master"].ssh(f"amoc_master/bin/amoc {arguments}", user=SERVICE, check=check, timeout=timeout)
         return done.stdout + done.stderr
+
+    @contextmanager
+    def master(self) -> Iterator[None]:
+        """A master in the background that has its slaves; its end is that of its test."""
+        self.amoc("start")
+        try:
+            assert self.status_file() == "ready"
+            yield
+        finally:
+            self.amoc("stop")
+        self.await_sessions({})
 
     def status_file(self) -> str:
         """What the master's status file says; empty while there is none."""

@@ -110,20 +110,20 @@ class Shell:
         before, self._seen = self.text[self._seen : match.end()], match.end()
         return before
 
-    def prompt(self) -> str:
+    def prompt(self, timeout: float = TIMEOUT) -> str:
         """Wait for the next prompt; what was shown before it."""
         self._number += 1
-        return self.expect(rf"In \[{self._number}\]:").rpartition("\nIn [")[0]
+        return self.expect(rf"In \[{self._number}\]:", timeout).rpartition("\nIn [")[0]
 
     def type(self, text: str) -> None:
         """Press keys."""
         self._process.send(text)
 
-    def run(self, line: str) -> str:
+    def run(self, line: str, timeout: float = TIMEOUT) -> str:
         """Type `line` and Enter; the reply: what is shown until the next prompt, without echo and events."""
         echo = f"In [{self._number}]: {line}"
         self.type(line + "\r")
-        shown = self.prompt()
+        shown = self.prompt(timeout)
         return EVENT.sub("", shown.rpartition(echo if echo in shown else line)[2]).strip("\n")
 
     def run_until(self, line: str, pattern: str) -> str:
