@@ -66,6 +66,8 @@ def server(request: pytest.FixtureRequest) -> Server:
 @pytest.fixture(autouse=True)
 def _nobody_is_logged_in(request: pytest.FixtureRequest) -> None:
     """What a test counts is its own: sessions of those before it, which may end late, have ended."""
+    if not any(request.node.get_closest_marker(kind) for kind in ("ejabberd", "prosody")):
+        return  # a "server" of its own
     for name in ("ejabberd", "prosody", "server"):
         if name in request.fixturenames:
             running: Server = request.getfixturevalue(name)
