@@ -66,7 +66,11 @@ class Connecting:
 
 async def _connect(user_id: int, options: Options) -> Client:
     client = (Client if options.stream_management == "off" else ManagedClient)(user_id, options)
-    await log_in(client)
+    try:
+        await log_in(client)
+    except BaseException:
+        client.kill()  # it may have been ready, with a timer for its signs of life, when its user was cancelled
+        raise
     return client
 
 

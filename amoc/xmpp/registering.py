@@ -23,8 +23,8 @@ async def register(user_id: int, **overrides: Any) -> bool:
     Raises ConnectFailed: step "register" when the server refuses, which `said` explains. Nothing stays open.
     """
     client = Client(user_id, Options.read(overrides))
-    stream = await negotiate(client, RegistrationStream)
     try:
+        stream = await negotiate(client, RegistrationStream)
         await client.close()
     finally:
         client.kill()
