@@ -19,6 +19,7 @@ options:
   install_dir: {description: Where amoc is installed., type: path, required: true}
   release: {description: Id of the release., type: str, default: ""}
   archive: {description: The archive on the host, removed when it is unpacked., type: path}
+  python: {description: Of which Python its environment is made., type: path, default: ""}
   keep: {description: How many earlier versions are kept., type: int, default: 2}
   watched:
     description: Further files that a running node is stopped for when they change.
@@ -59,6 +60,7 @@ def main():
             "install_dir": {"type": "path", "required": True},
             "release": {"type": "str", "default": ""},
             "archive": {"type": "path"},
+            "python": {"type": "path", "default": ""},
             "keep": {"type": "int", "default": 2},
             "watched": {"type": "list", "elements": "path", "default": []},
             "purge": {"type": "bool", "default": False},
@@ -84,7 +86,7 @@ def installed(place, wanted, check):
         return False, False
     if not check:
         try:
-            place.install(wanted["archive"], wanted["release"])
+            place.install(wanted["archive"], wanted["release"], wanted["python"])
         finally:
             os.unlink(wanted["archive"])
     return True, False

@@ -138,8 +138,8 @@ class InstallDir:
                 "slave_install_dir in hosts must differ"
             )
 
-    def install(self, archive: str, release: str) -> None:
-        """Unpack the archive as version `release` and make its environment; whole or not at all."""
+    def install(self, archive: str, release: str, python: str) -> None:
+        """Unpack the archive as version `release` and make its environment of `python`; whole or not at all."""
         folder = self.at("versions", release)
         draft = folder + ".new"
         for leftover in (draft, folder):
@@ -154,15 +154,16 @@ class InstallDir:
                 )
             _check(draft, manifest["files"])
             os.replace(draft, folder)
-            self._make_environment(folder)
+            self._make_environment(folder, python)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
 
-    def _make_environment(self, folder: str) -> None:
-        # bin/amoc does it at its first use, whoever calls it; it finds the Python that fits
+    def _make_environment(self, folder: str, python: str) -> None:
+        # bin/amoc does it at its first use, whoever calls it
         done = subprocess.run(
             [os.path.join(folder, "bin", "amoc"), "--version"],
+            env={**os.environ, "AMOC_PYTHON": python},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
