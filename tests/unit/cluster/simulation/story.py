@@ -37,6 +37,7 @@ class Story:
         self.given = 0
         self.runs = 0
         self.unsettled = 0.0
+        self.left_out: NodeProcess | None = None  # what befell it before does not end meanwhile
 
     # The cast
 
@@ -76,6 +77,7 @@ class Story:
         node = self.victim()
         if node is None or len(self.sizes) < 2 or self.master.state.desired.phase != "run":
             return False
+        self.left_out = node
         self.choose.choice([self.world.cut.add, NodeProcess.freeze])(node)
         state = self.master.state
         self.expect(lambda: state.members.by_name[node.name].condition == "lost", "it is missed")
@@ -155,7 +157,7 @@ class Story:
             self.world.after(self.choose.choice([1.0, 5.0, 12.0, 30.0]), lambda: self.thaw(node))
 
     def thaw(self, node: NodeProcess) -> None:
-        if node.alive:
+        if node.alive and node is not self.left_out:
             self.world.say(f"{node.name} goes on")
             node.thaw()
 
@@ -165,7 +167,11 @@ class Story:
         if node is not None:
             self.world.say(f"{node.name} is cut off")
             self.world.cut.add(node)
-            self.world.after(self.choose.choice([1.0, 5.0, 12.0, 30.0]), lambda: self.world.cut.discard(node))
+            self.world.after(self.choose.choice([1.0, 5.0, 12.0, 30.0]), lambda: self.mend(node))
+
+    def mend(self, node: NodeProcess) -> None:
+        if node is not self.left_out:
+            self.world.cut.discard(node)
 
     def double(self) -> None:
         """A node that is taken for dead, or is overlooked, goes on, and another is started under its name."""
@@ -239,8 +245,18 @@ class Story:
         for node in (*self.world.nodes.values(), *self.world.former):
             node.thaw()
 
+    def revive(self) -> None:
+        """Of those that were doubled one has the name; if it is not the last one started, that is started anew."""
+        for node in list(self.world.nodes.values()):
+            if node.link.over is not None:
+                assert not node.busy, f"{node} has lost its name and goes on"
+                del self.world.nodes[node.name]
+                node.crash()
+                self.start_node(node.name)
+
     def calm(self) -> bool:
         """Whether there has been nothing left to be done for so long that nobody has anything to tell."""
+        self.revive()
         if not self.settled():
             self.unsettled = self.world.now
         return self.world.now - self.unsettled >= CALM
