@@ -13,7 +13,7 @@ from tests.support.servers import Ejabberd, Prosody, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 USERS = 6  # of whom Prosody lets users 1, 3 and 5 make nodes
-QUICK = {"settle": 2, "rounds": 3, "pause": 0.2, "linger": 1}
+QUICK = {"settle": 5, "rounds": 3, "pause": 0.2, "linger": 2}
 
 
 def run(scenario: str, folder: Path, servers: list[Server]) -> subprocess.CompletedProcess[str]:
