@@ -279,6 +279,7 @@ class Story:
             and len(state.places()) == len(state.healthy())
             and not state.removings
             and not state.desired.orphans
+            and not any(worker.restless for node in self.world.nodes.values() for worker in node.workers.values())
         )
 
     def reckon(self) -> None:

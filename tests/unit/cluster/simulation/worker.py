@@ -38,6 +38,11 @@ class WorkerProcess:
     def __repr__(self) -> str:
         return f"<worker {self.index} of {self._node.name}/{self._node.state.incarnation}>"
 
+    @property
+    def restless(self) -> bool:
+        """Whether some user is going to start, or to leave."""
+        return bool(self._planned) or any(self._running.values())
+
     def take(self, message: messages.ToWorker) -> None:
         """Do what the agent says."""
         match message:
