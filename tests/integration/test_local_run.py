@@ -64,6 +64,9 @@ async def test_status_has_every_key(tmp_path: Path) -> None:
     async with local(tmp_path, {"ending": ENDING}) as node:
         await node.do("ending", 1, 20, repeat_num=0, interarrival=1)
         await node.until_users(finished=20)
+        async with asyncio.timeout(60):
+            while not any(event["text"].startswith("all users have ended") for event in node.events):
+                await asyncio.sleep(0.01)
         await node.op("local.stop")
         status = await node.op("local.status")
     assert status.keys() == {

@@ -19,7 +19,7 @@ import psutil
 
 __all__ = ["Shell", "Workplace", "until"]
 
-TIMEOUT = 30.0  # for what takes a second on an idle machine
+TIMEOUT = 60.0  # for what takes a second on an idle machine
 AMOC = [sys.executable, "-P", "-m", "amoc"]
 ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: the title
@@ -207,7 +207,7 @@ class Workplace:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
