@@ -91,7 +91,7 @@ class Raw:
         return cls(*await asyncio.open_unix_connection(path, limit=1 << 16))
 
     async def read(self) -> dict[str, Any]:
-        line = await asyncio.wait_for(self.reader.readline(), 10)
+        line = await asyncio.wait_for(self.reader.readline(), 30)
         answer: dict[str, Any] = json.loads(line) if line else {}
         return answer
 
@@ -106,7 +106,7 @@ class Raw:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -203,7 +203,7 @@ async def test_a_module_that_blocks_is_interrupted_and_its_line_told(write: Writ
     source = write(blocking)
     started = time.monotonic()
     message = await refusal(source, timeout=0.5)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert message == (
         f"{source.path}, line 3: still busy after 0.5 s: "
         "a scenario must not block when it is imported, only in its callbacks"
@@ -225,13 +225,13 @@ async def test_a_module_that_cannot_be_interrupted_is_killed_with_its_processes(
             file.write(f"{{os.getpid()}} {{child.pid}}")
         child.wait()
         """)
-    assert "still busy after 0.5 s" in await refusal(source, timeout=0.5)
+    assert "still busy after 2 s" in await refusal(source, timeout=2.0)
     for pid in map(int, pids.read_text().split()):
         await gone(pid)
 
 
 async def gone(pid: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
             await asyncio.sleep(0.01)
 
@@ -245,7 +245,7 @@ async def test_a_cancelled_check_leaves_no_process(write: Write, tmp_path: Path)
         time.sleep(600)
         """)
     check = asyncio.create_task(inspect(source))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (pid.exists() and pid.read_text()):
             await asyncio.sleep(0.01)
     check.cancel()

@@ -73,7 +73,7 @@ async def test_messages_of_others_are_received_but_not_measured(load_scenario: L
     scenario = load_scenario("mongoose_simple_with_metrics", **QUICK | {"rounds": 0, "linger": 1.0})
     checker = asyncio.create_task(scenario.start(10))
     async with connect(99) as stranger:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while embedded.sessions < 2:
                 await asyncio.sleep(0.01)
         for odd in ODD:
@@ -91,14 +91,14 @@ async def test_reconnect_after_a_lost_connection_goes_on_where_it_was(load_scena
     settings.set("xmpp_servers", [f"127.0.0.1:{first.port}"])
     scenario = load_scenario("mongoose_simple_reconnect", **quick)
     user = asyncio.create_task(scenario.start(1))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while first.counters.messages_received < 2:
             await asyncio.sleep(0.01)
     began = time.monotonic()
     await first.close()
     async with await serve(port=first.port) as second:
         await user
-        assert 0.3 < time.monotonic() - began < 2
+        assert 0.3 < time.monotonic() - began < 20
         assert second.counters.logins == 1
         assert first.counters.messages_received + second.counters.messages_received == 4
     assert metrics.current().flush().counters["reconnects"] == 1
@@ -111,7 +111,7 @@ async def test_reconnect_after_failed_logins(load_scenario: Load, settings: Conf
     quick = {"settle": 0, "rounds": 1, "pause": 0, "linger": 0, "reconnect_after": 0.05}
     reconnects = metrics.counter("reconnects")
     user = asyncio.create_task(load_scenario("mongoose_simple_reconnect", **quick).start(1))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while reconnects._value < 2:
             await asyncio.sleep(0.01)
     async with await serve(port=server.port) as again:
@@ -121,7 +121,7 @@ async def test_reconnect_after_failed_logins(load_scenario: Load, settings: Conf
 
 async def test_reconnecting_users_can_be_removed(load_scenario: Load, embedded: EmbeddedServer) -> None:
     user = asyncio.create_task(load_scenario("mongoose_simple_reconnect").start(1))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not embedded.sessions:
             await asyncio.sleep(0.01)
     user.cancel()

@@ -39,9 +39,9 @@ async def test_each_message_that_arrives_is_confirmed(load_scenario: Load, embed
 async def test_a_user_ends_with_its_connection(load_scenario: Load, embedded: EmbeddedServer) -> None:
     scenario = load_scenario("slixmpp_receipts", settle=30.0)
     user = asyncio.ensure_future(scenario.start(1))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while embedded.sessions < 1:
             await asyncio.sleep(0.01)
     await embedded.close()
     with pytest.raises(Disconnected, match="user 1 "):
-        await asyncio.wait_for(user, 5)
+        await asyncio.wait_for(user, 30)

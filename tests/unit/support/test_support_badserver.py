@@ -34,7 +34,7 @@ async def login(server: BadServer) -> tuple[asyncio.StreamReader, asyncio.Stream
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     for question, end in SCRIPT:
         writer.write(question.encode())
-        await asyncio.wait_for(reader.readuntil(end.encode()), timeout=5)
+        await asyncio.wait_for(reader.readuntil(end.encode()), 30)
     return reader, writer
 
 
@@ -65,7 +65,7 @@ async def test_without_a_fault_an_independent_client_logs_in(tls: str, tmp_path:
         ready = asyncio.Event()
         client.add_event_handler("session_start", lambda _: ready.set())
         client.connect("127.0.0.1", server.port)
-        await asyncio.wait_for(ready.wait(), timeout=10)
+        await asyncio.wait_for(ready.wait(), 30)
         assert server.connections == 1
         client.abort()
         if client._run_out_filters is not None:  # slixmpp leaves this task running
@@ -111,7 +111,7 @@ async def test_bosh_by_hand() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         for request, said in ((body, b" sid='bad' "), (body.replace(b"to=", b"sid="), b"<nonsense ")):
             writer.write(page % (len(request), request))
-            assert said in await asyncio.wait_for(reader.readuntil(b"</body>"), timeout=5)
+            assert said in await asyncio.wait_for(reader.readuntil(b"</body>"), 30)
         writer.close()
 
 

@@ -29,7 +29,7 @@ class People:
         """Plan users, from now on."""
         self.crowd.plan([Leg(first, last, 1, monotonic(), spacing)])
 
-    async def until(self, seconds: float = 5.0, **counts: int) -> Tally:
+    async def until(self, seconds: float = 30.0, **counts: int) -> Tally:
         """Wait until the tally has these counts."""
         deadline = monotonic() + seconds
         while True:
@@ -78,4 +78,4 @@ async def people(settings: Config, registry: Registry) -> AsyncIterator[Make]:
     yield make
     for one in made:
         one.crowd.stop()
-        await asyncio.wait_for(one.crowd.emptied.wait(), 5)
+        await asyncio.wait_for(one.crowd.emptied.wait(), 30)

@@ -82,7 +82,7 @@ async def test_repetition_is_endless_by_default_and_changes_live(people: Make, s
 
     some = people(start)
     some.come(1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while runs < 50:
             await asyncio.sleep(0)
     settings.set("repeat_num", 10)  # it has run more often already
@@ -451,7 +451,7 @@ async def test_stop_ends_everybody(people: Make, settings: Config) -> None:
     await some.until(waiting=2, running=4)
     some.crowd.drop([5], force=False)
     some.crowd.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await some.crowd.emptied.wait()
     assert some.crowd.tally() == Tally(removed=1, stopped=5, starts=6)
     some.come(20, first=15)

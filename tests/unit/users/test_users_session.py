@@ -40,7 +40,7 @@ async def run(session: Session, last: int = 1) -> None:
     """Let users run once; all are finished."""
     assert session.crowd is not None
     session.crowd.plan([Leg(1, last, 1, monotonic(), 0.0)])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while session.crowd.tally().finished < last:
             await asyncio.sleep(0)
     session.crowd.stop()

@@ -61,9 +61,9 @@ async def test_both_ways_and_large() -> None:
         one.pipe.send(message)
         other.pipe.send(message)
     one.pipe.close()  # what was sent is written first
-    await asyncio.wait_for(other.closed.wait(), 5)
+    await asyncio.wait_for(other.closed.wait(), 30)
     assert other.got == sent
-    await asyncio.wait_for(one.closed.wait(), 5)
+    await asyncio.wait_for(one.closed.wait(), 30)
 
 
 @pytest.mark.parametrize("how", ["close", "abort"])
@@ -71,8 +71,8 @@ async def test_after_the_end_nothing_happens(how: str) -> None:
     one, other = await pair()
     assert one.pipe.is_open()
     getattr(one.pipe, how)()
-    await asyncio.wait_for(other.closed.wait(), 5)
-    await asyncio.wait_for(one.closed.wait(), 5)
+    await asyncio.wait_for(other.closed.wait(), 30)
+    await asyncio.wait_for(one.closed.wait(), 30)
     assert not one.pipe.is_open()
     for end in (one, other):
         end.pipe.send(b"unheard")

@@ -105,7 +105,7 @@ async def server(settings: Config) -> AsyncIterator[Server]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)
 

@@ -297,7 +297,7 @@ async def test_a_mistake_while_the_session_is_closed_is_told(embedded: EmbeddedS
             client.on("message", mistaken)
             server_side(embedded, client).send(b"<message><body>too late</body></message>")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with pytest.raises(Disconnected, match=r"handler of message raised KeyError: 'my own mistake'"):
             await user()
 
@@ -579,7 +579,7 @@ async def test_a_server_that_does_not_say_goodbye(embedded: EmbeddedServer) -> N
     transport.pause_reading()
     before = asyncio.get_running_loop().time()
     await client.close()
-    assert asyncio.get_running_loop().time() - before < 2
+    assert asyncio.get_running_loop().time() - before < 20
     assert not client.connected
 
 
@@ -599,7 +599,7 @@ async def test_a_server_that_says_goodbye_and_stays(settings: Config, tmp_path: 
         assert server.certificate is not None
         settings.set_all({"xmpp_servers": [server.address], "xmpp_ca_file": str(server.certificate.authority)})
         client = await connect(1, close_timeout=30)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await client.close()
 
 
@@ -633,7 +633,7 @@ async def test_a_server_that_does_not_read(embedded: EmbeddedServer, monkeypatch
         await asyncio.sleep(0.01)
         assert not draining.done()
         transport.resume_reading()
-        await asyncio.wait_for(draining, 5)
+        await asyncio.wait_for(draining, 30)
         await client.iq("get", None, Element(PING))
 
 

@@ -45,7 +45,7 @@ async def test_nothing_is_answered_before_the_session_iq(strict: EmbeddedServer)
     """A client that leaves it out, as newer standards let it, waits for ever."""
     reader, writer = await asyncio.open_connection(strict.host, strict.port)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             for said, answer in ((HELLO, b"</stream:features>"), (AUTH, b"</success>"), (HELLO, b"</stream:features>")):
                 writer.write(said)
                 await reader.readuntil(answer)

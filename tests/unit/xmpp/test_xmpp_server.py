@@ -28,11 +28,11 @@ class Raw:
     async def say(self, data: bytes, until: bytes) -> bytes:
         """Send, and read until that answer."""
         self.writer.write(data)
-        return await asyncio.wait_for(self.reader.readuntil(until), 5)
+        return await asyncio.wait_for(self.reader.readuntil(until), 30)
 
     async def rest(self) -> bytes:
         """Everything until the server hangs up."""
-        return await asyncio.wait_for(self.reader.read(), 5)
+        return await asyncio.wait_for(self.reader.read(), 30)
 
     async def log_in(self) -> None:
         await self.say(HELLO, b"</stream:features>")
@@ -51,7 +51,7 @@ async def raw(server: EmbeddedServer) -> AsyncIterator[Raw]:
 
 
 async def settle(server: EmbeddedServer, connections: int = 0) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while server.connections != connections:
             await asyncio.sleep(0.001)
 
@@ -120,7 +120,7 @@ async def test_a_client_that_gives_up_on_tls(then: bytes) -> None:
             client.writer.write(then)
             if then:
                 await client.rest()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while server.connections or server._handshakes:
                 await asyncio.sleep(0.001)
 
@@ -148,7 +148,7 @@ async def test_nothing_waits_for_a_connection_that_is_gone(embedded: EmbeddedSer
         connection = link.connection
         assert isinstance(connection, TcpConnection)
         client.writer.transport.abort()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while embedded.connections:
                 await asyncio.sleep(0.001)
         link.stop(b"<goodbye/>")

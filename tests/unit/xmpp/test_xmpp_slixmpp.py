@@ -36,11 +36,11 @@ async def slix(server: EmbeddedServer, name: str, *, tls: bool, mechanism: str |
     client.add_event_handler("failed_all_auth", lambda _: outcome.put_nowait("refused"))
     client.connect(server.host, server.port)
     try:
-        if await asyncio.wait_for(outcome.get(), 10) == "refused":
+        if await asyncio.wait_for(outcome.get(), 30) == "refused":
             raise PermissionError
         yield client
     finally:
-        await asyncio.wait_for(client.disconnect(wait=1), 10)
+        await asyncio.wait_for(client.disconnect(wait=1), 30)
         if client._run_out_filters is not None:  # slixmpp itself does so only in __del__
             client._run_out_filters.cancel()
 
@@ -51,7 +51,7 @@ async def test_slixmpp_logs_in(tls: Literal["required"] | None, mechanism: str |
     async with await serve(tls=tls, password=lambda name: PASSWORD) as server:
         async with slix(server, "slix", tls=tls is not None, mechanism=mechanism) as client:
             assert server.router.jids() == ["slix@localhost/slix"] == [str(client.boundjid)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while server.connections:
                 await asyncio.sleep(0.001)
 
@@ -76,7 +76,7 @@ async def test_slixmpp_and_our_client_talk(settings: Config, strict: bool) -> No
             text = "1 < 2 & 'so' \"on\"\nnäxt \U0001f426"
 
             ours.send_message("slix@localhost/slix", text)
-            message = await asyncio.wait_for(heard.get(), 5)
+            message = await asyncio.wait_for(heard.get(), 30)
             assert (message["body"], str(message["from"])) == (text, ours.jid)
 
             other.send_message(mto=ours.jid, mbody=text, mtype="chat")

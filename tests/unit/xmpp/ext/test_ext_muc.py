@@ -37,7 +37,7 @@ async def kept(client: Client) -> list[str]:
     found = []
     try:
         while True:
-            found.append((await client.receive(timeout=0.01)).get("from", ""))
+            found.append((await client.receive(timeout=0.1)).get("from", ""))
     except ReceiveTimeout:
         return found
 

@@ -81,7 +81,7 @@ async def test_a_push_is_acknowledged(embedded: EmbeddedServer, sender: str) -> 
         client.send_presence()
         push = await roster.next_push(client, timeout=5)
         assert push == roster.Push(roster.Contact("a@b", "", "remove", False, False, ()), "v2")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while played.lines:
                 await asyncio.sleep(0.001)
         played.done()
