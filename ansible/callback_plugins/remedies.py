@@ -48,7 +48,8 @@ REMEDIES = (
         "is it on, and its sshd? When it is back, run the same again; nothing need be undone",
     ),
     (
-        r"python\S*: (?:command )?not found|module interpreter .* was not found|interpreter .* not found",
+        r"python\S*: (?:(?:command )?not found|Permission denied|No such file)|"
+        r"module interpreter .* was not found|interpreter .* not found",
         "there is no Python on it: run make prepare, which installs one",
     ),
     (r"No space left on device|\[Errno 28\]|Disk quota exceeded", "make room on its disk and run the same again"),
@@ -98,8 +99,9 @@ def explain(result: dict[str, Any]) -> str:
     texts = [str(result.get(key) or "") for key in ("msg", "stderr", "module_stderr", "exception", "stdout")]
     everything = "\n".join(texts)
     what = next((text for text in texts if text.strip()), "it failed")
-    if re.match(r"(?:Task failed: )?(?:non-zero return code|Module failed)", what) and texts[1].strip():
-        what = texts[1].strip().splitlines()[-1]
+    said = (texts[1] or texts[2]).strip()
+    if said and re.match(r"(?:Task failed: )?(?:non-zero return code|Module failed|Module result deser)", what):
+        what = said.splitlines()[-1]
     for pattern, remedy in REMEDIES:
         if re.search(pattern, everything):
             return f"{_one_line(what)}: {remedy}"
