@@ -26,7 +26,7 @@ def run(scenario: str, folder: Path, servers: list[Server]) -> subprocess.Comple
     if servers:
         environment["AMOC_XMPP_SERVERS"] = " ".join(server.address for server in servers)
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False
     )
 
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCENARIO = "mongoose_simple_with_metrics"
 USERS = 200
 ROUNDS = 5
-QUICK = {"settle": 3, "rounds": ROUNDS, "pause": 0.6, "linger": 5}
+QUICK = {"settle": 3, "rounds": ROUNDS, "pause": 0.6, "linger": 5, "xmpp_close_timeout": 60}
 # Users 201 to 204 are written to and are not there: 4 + 3 + 2 + 1 messages a round come back.
 BOUNCED = ROUNDS * 10
 SENT = ROUNDS * (USERS * 8 - 10)  # users 1 to 4 have fewer than 8 neighbours
@@ -104,7 +104,7 @@ def run(server: Server, folder: Path, **settings: Any) -> dict[str, Any]:
     command = [sys.executable, "-m", "amoc", "run", SCENARIO, "--users", str(USERS), "--repeat-num", "0"]
     command += ["--interarrival", "10", "--server", server.address, "--json", "result.json"]
     command += [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     outcome: dict[str, Any] = json.loads((folder / "result.json").read_text())
     return outcome
