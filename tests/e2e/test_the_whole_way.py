@@ -1,6 +1,7 @@
 """From a clean checkout to a load on real hosts: prepare, deploy, console, and what the server itself says."""
 
 import re
+import tomllib
 
 import pytest
 
@@ -13,6 +14,7 @@ pytestmark = [pytest.mark.lab("ejabberd"), pytest.mark.timeout(600)]
 DO = "amoc_dist.do(mongoose_simple_with_metrics"
 # seconds: a new test waits until a slave that was lost in the last one cannot have users any more
 LEASE = 120
+NEW = "99.0.1"
 NOTHING = {"master": 0, "slave1": 0, "slave2": 0}
 FIRST, MORE = range(1, 101), range(1, 151)
 
@@ -87,6 +89,28 @@ def test_a_slave_that_is_cut_off_goes_on_and_is_back_when_healed(site: Site) -> 
         assert re.search(r"slave2 .* running", shell.run("amoc_dist.nodes()"))
         site.await_sessions(site.spread(FIRST))
         assert (site.server.counts() - before).opened == 100
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_new_version_waits_for_the_end_of_a_test_or_ends_it(site: Site) -> None:
+    version = tomllib.loads((site.checkout.folder / "pyproject.toml").read_text())["project"]["version"]
+    for path, name in (("pyproject.toml", "version"), ("amoc/__init__.py", "__version__")):
+        site.checkout.replace(path, f'{name} = "{version}"', f'{name} = "{NEW}"')
+    with site.master(), site.shell("attach") as shell:
+        shell.run(f"{DO}, 1, 100)", LEASE)
+        site.await_sessions(site.spread(FIRST))
+        refused = site.checkout.make("deploy")
+        assert refused.code != 0
+        assert "a test runs (master (master: running)" in refused.text
+        assert refused.changed == NOTHING
+        assert site.server.sessions() == site.spread(FIRST)
+        site.checkout.made("deploy", "-e force=true")
+        site.await_sessions({})
+        assert site.amoc("--version").split()[-1] == NEW
+        assert site.amoc("start")
+        shell.run_until("amoc_dist.nodes()", rf"slave1 .* {NEW} .*\n.*slave2 .* {NEW} ")
+        shell.run(f"{DO}, 1, 100)", LEASE)
+        site.await_sessions(site.spread(FIRST))
 
 
 @pytest.mark.usefixtures("deployed")
