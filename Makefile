@@ -21,11 +21,11 @@ TARGETS ?=
 # Named, so that it counts also where the directory may be written by others; on PATH for its own helpers.
 PLAYBOOK = PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_CONFIG=$(CURDIR)/ansible.cfg $(BIN)/ansible-playbook
 
-.PHONY: help install run cluster test unit lint types bench fuzz docs rel prepare deploy status rollback undeploy clean
+.PHONY: help install run cluster test unit e2e lint types bench fuzz docs rel prepare deploy status rollback undeploy clean
 
 help: ## this list
 	echo "make TARGET [ARGS='more arguments for the command behind it']"
-	awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(TOOLS) ## make .venv with amoc, its tools and the scenarios' needs (PYTHON=… chooses the Python)
 	echo "amoc is installed: make run, or $(BIN)/amoc --help"
@@ -43,9 +43,13 @@ cluster: $(INSTALLED) ## the same on a master and three slaves, all on this mach
 test: $(TOOLS) ## every test; real servers are installed when root on Debian, else skipped with the reason
 	$(BIN)/pytest -n auto tests/unit tests/test_*.py $(ARGS)
 	$(BIN)/pytest tests/integration $(ARGS)
+	$(BIN)/pytest tests/e2e $(ARGS)
 
 unit: $(TOOLS) ## the tests that need no server, in less than a minute
 	$(BIN)/pytest -n auto -m "not slow" tests/unit tests/test_*.py $(ARGS)
+
+e2e: $(TOOLS) ## the whole way on test hosts: make prepare, make deploy, console, load (root on Debian; six minutes)
+	$(BIN)/pytest tests/e2e $(ARGS)
 
 lint: $(TOOLS) ## style and mistakes, by ruff and ansible-lint
 	$(BIN)/ruff check $(ARGS)
