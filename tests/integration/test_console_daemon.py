@@ -108,7 +108,7 @@ def test_foreground_ends_gently_on_a_signal(place: Workplace, number: signal.Sig
     workers = psutil.Process(process.pid).children()
     process.send_signal(number)
     shell.expect(r"the node \(pid \d+\) is gone: it was ended by a signal; start one with `amoc start`")
-    output = process.communicate(timeout=30)[0]
+    output = process.communicate(timeout=60)[0]
     assert process.returncode == 0, output
     assert "is ready, its socket is .amoc/node.sock" in output
     assert "INFO chat[0] user 1 says hello" in output

@@ -121,7 +121,7 @@ def test_an_init_that_raises_fails_the_run(place: Workplace) -> None:
 def test_one_interrupt_ends_gently(place: Workplace) -> None:
     process = _running(place, "run", "chat", "--users", "2")
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=30)[0]
+    output = process.communicate(timeout=60)[0]
     assert process.returncode == 130, output
     assert "ending the test; Ctrl+C again does not wait for the users" in output
     assert result(place)["run"]["reason"] == "interrupted"
@@ -151,9 +151,9 @@ def test_two_interrupts_end_at_once(place: Workplace) -> None:
     _read_until(process, "ending the test")
     asked = time.monotonic()
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=30)[0]
+    output = process.communicate(timeout=60)[0]
     assert process.returncode == 130, output
-    assert time.monotonic() - asked < 8
+    assert time.monotonic() - asked < 30
     assert "ending at once" in output
     until(lambda: gone(workers), "the workers to end")
 
@@ -166,7 +166,7 @@ def test_three_interrupts_leave_whatever_hangs(place: Workplace) -> None:
         process.send_signal(signal.SIGINT)
         _read_until(process, word)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode == 130
     until(lambda: gone(workers), "the workers to end")
 
@@ -252,7 +252,7 @@ def test_the_server_serves_until_it_is_told_to_end(place: Workplace) -> None:
     with socket.create_connection(("127.0.0.1", port)):
         pass
     process.send_signal(signal.SIGINT)
-    assert "ended after 0 logins" in process.communicate(timeout=30)[0]
+    assert "ended after 0 logins" in process.communicate(timeout=60)[0]
     assert process.returncode == 0
 
 

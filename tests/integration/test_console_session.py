@@ -62,7 +62,7 @@ def test_the_session_of_the_readme(place: Workplace) -> None:
     shell.ctrl_d()
     assert shell.ended() == 0
     server.terminate()
-    assert "ended after 15 logins" in server.communicate(timeout=30)[0]
+    assert "ended after 15 logins" in server.communicate(timeout=60)[0]
 
 
 def test_replies_are_plain_data(place: Workplace) -> None:

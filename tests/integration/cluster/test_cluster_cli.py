@@ -105,7 +105,7 @@ def test_interrupts_end_the_test_and_leave_the_cluster(place: Workplace) -> None
             break
     assert "chat[slave" in line
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=30)[0]
+    output = process.communicate(timeout=60)[0]
     assert process.returncode == 130, output
     assert result(place)["run"]["reason"] == "interrupted"
     place.scenario("slow", SLOW)
@@ -115,7 +115,7 @@ def test_interrupts_end_the_test_and_leave_the_cluster(place: Workplace) -> None
         if "slow starts on slave1, slave2" in line:
             break
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=30)[0]
+    output = process.communicate(timeout=60)[0]
     assert process.returncode == 130, output
     status = json.loads(place.amoc("status", "--json").stdout)
     assert status["state"] in ("finished", "error")
@@ -140,7 +140,7 @@ def test_a_script(place: Workplace) -> None:
         env=place.environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.stdout.splitlines() == [

@@ -103,12 +103,12 @@ def test_settings_reach_every_node(cluster: RealCluster) -> None:
 def test_every_node_answers(cluster: RealCluster) -> None:
     answers = cluster.op("ping_nodes")
     assert sorted(answers) == ["slave1", "slave2", "slave3"]
-    assert all(0 < answer["answer_ms"] < 3000 for answer in answers.values())
+    assert all(0 < answer["answer_ms"] < 30_000 for answer in answers.values())
     for node in cluster.op("nodes"):
         assert node["state"] == "up"
         assert node["address"] == "127.0.0.1"
         assert node["version"]
-        assert node["last_beat"] < 3
+        assert node["last_beat"] < 30
         assert node["workers"] == 1 or node["run"] == "idle"
 
 
