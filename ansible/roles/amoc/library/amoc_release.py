@@ -26,6 +26,7 @@ options:
     type: list
     elements: path
     default: []
+  fileno: {description: Files that a node started here may have open; 0 is as many as Ansible., type: int, default: 0}
   purge: {description: Remove the node's results and log as well., type: bool, default: false}
 author: [the amoc project]
 """
@@ -39,6 +40,7 @@ RETURN = r"""
 stopped: {description: Whether a node was stopped., returned: always, type: bool}
 """
 
+import contextlib
 import os
 
 from ansible.module_utils.amoc_dir import InstallDir, write
@@ -63,8 +65,10 @@ def main():
             "python": {"type": "path", "default": ""},
             "keep": {"type": "int", "default": 2},
             "watched": {"type": "list", "elements": "path", "default": []},
+            "fileno": {"type": "int", "default": 0},
             "purge": {"type": "bool", "default": False},
         },
+        required_if=[("state", "installed", ["archive"])],
         supports_check_mode=True,
     )
     wanted = module.params
@@ -72,7 +76,12 @@ def main():
     try:
         if wanted["state"] == "installed" and not module.check_mode:
             place.claim(wanted["user"])
-        changed, stopped = as_user(wanted["user"], lambda: STATES[wanted["state"]](place, wanted, module.check_mode))
+        state = STATES[wanted["state"]]
+        changed, stopped = as_user(
+            wanted["user"],
+            lambda: state(place, wanted, module.check_mode),
+            fileno=wanted["fileno"] if wanted["state"] == "started" else 0,
+        )
     except Problem as problem:
         module.fail_json(msg=str(problem))
     except OSError as error:
@@ -82,12 +91,15 @@ def main():
 
 def installed(place, wanted, check):
     """The release is there."""
-    if place.complete(wanted["release"]):
-        return False, False
-    if not check:
-        try:
+    if check:
+        return not place.complete(wanted["release"]), False
+    try:
+        with place.alone():  # a deploy that was broken off goes on here
+            if place.complete(wanted["release"]):
+                return False, False
             place.install(wanted["archive"], wanted["release"], wanted["python"])
-        finally:
+    finally:
+        with contextlib.suppress(FileNotFoundError):  # it was that deploy's, too
             os.unlink(wanted["archive"])
     return True, False
 

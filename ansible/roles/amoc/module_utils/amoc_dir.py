@@ -22,6 +22,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from typing import Any
 
 from ansible.module_utils.amoc_user import Problem, account
@@ -137,6 +138,13 @@ class InstallDir:
                 f"{self.path} is the directory of this host's other amoc node: master_install_dir and "
                 "slave_install_dir in hosts must differ"
             )
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no other installation is at work here, and keep others waiting; the directory is claimed."""
+        with open(self.at(MARK), encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def install(self, archive: str, release: str, python: str) -> None:
         """Unpack the archive as version `release` and make its environment of `python`; whole or not at all."""

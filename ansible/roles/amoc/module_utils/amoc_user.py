@@ -9,6 +9,7 @@ import grp
 import json
 import os
 import pwd
+import resource
 from collections.abc import Callable
 from typing import Any
 
@@ -17,9 +18,10 @@ class Problem(Exception):
     """What is wrong and what to do, in one line."""
 
 
-def as_user(user: str, work: Callable[[], Any]) -> Any:
+def as_user(user: str, work: Callable[[], Any], fileno: int = 0) -> Any:
     """What `work()` returns (JSON's kinds of data), done by `user`, in a process of its own. Root may be anybody.
 
+    `fileno`: files that the process, and those that it starts, may have open; 0: as many as we may.
     Raises Problem for what went wrong there.
     """
     entry = account(user)
@@ -29,7 +31,7 @@ def as_user(user: str, work: Callable[[], Any]) -> Any:
         code = 1
         try:
             os.close(ours)
-            answer = _become_and(entry, work)
+            answer = _become_and(entry, work, fileno)
             with open(theirs, "w", encoding="utf-8") as pipe:
                 json.dump(answer, pipe)
             code = 0
@@ -45,8 +47,10 @@ def as_user(user: str, work: Callable[[], Any]) -> Any:
     return answer["done"]
 
 
-def _become_and(entry: pwd.struct_passwd, work: Callable[[], Any]) -> dict[str, Any]:
+def _become_and(entry: pwd.struct_passwd, work: Callable[[], Any], fileno: int) -> dict[str, Any]:
     try:
+        if fileno:
+            _allow_files(fileno)
         if os.geteuid() != entry.pw_uid:
             os.initgroups(entry.pw_name, entry.pw_gid)
             os.setgid(entry.pw_gid)
@@ -61,6 +65,15 @@ def _become_and(entry: pwd.struct_passwd, work: Callable[[], Any]) -> dict[str, 
         return {"problem": f"{where}{error.strerror or error}"}
     except Exception as error:
         return {"problem": f"{type(error).__name__}: {error}"}
+
+
+def _allow_files(count: int) -> None:
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+    except (ValueError, OSError):  # ValueError: beyond the hard limit, and not root; beyond fs.nr_open
+        raise Problem(
+            f"this host does not let a process open {count} files: choose a lower fileno in hosts, such as 20000"
+        ) from None
 
 
 def account(user: str) -> pwd.struct_passwd:
