@@ -3,6 +3,7 @@
 The releases here are as small as one can be: their `bin/amoc` makes the mark of a complete environment, or fails.
 """
 
+import fcntl
 import getpass
 import hashlib
 import importlib
@@ -126,3 +127,10 @@ def test_results_stay_unless_all_is_removed(place: Any, tmp_path: Path) -> None:
     assert place.remove(True)
     assert not os.path.exists(place.path)
     assert not place.remove(True)
+
+
+def test_a_second_installation_waits_for_one_that_goes_on_after_its_deploy_was_killed(place: Any) -> None:
+    with open(place.at(".amoc-install")) as second:
+        with place.alone(), pytest.raises(BlockingIOError):
+            fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
