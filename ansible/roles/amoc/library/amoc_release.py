@@ -26,6 +26,7 @@ options:
     type: list
     elements: path
     default: []
+  fileno: {description: Files that a node started here may have open; 0 is as many as Ansible., type: int, default: 0}
   purge: {description: Remove the node's results and log as well., type: bool, default: false}
 author: [the amoc project]
 """
@@ -64,6 +65,7 @@ def main():
             "python": {"type": "path", "default": ""},
             "keep": {"type": "int", "default": 2},
             "watched": {"type": "list", "elements": "path", "default": []},
+            "fileno": {"type": "int", "default": 0},
             "purge": {"type": "bool", "default": False},
         },
         required_if=[("state", "installed", ["archive"])],
@@ -74,7 +76,12 @@ def main():
     try:
         if wanted["state"] == "installed" and not module.check_mode:
             place.claim(wanted["user"])
-        changed, stopped = as_user(wanted["user"], lambda: STATES[wanted["state"]](place, wanted, module.check_mode))
+        state = STATES[wanted["state"]]
+        changed, stopped = as_user(
+            wanted["user"],
+            lambda: state(place, wanted, module.check_mode),
+            fileno=wanted["fileno"] if wanted["state"] == "started" else 0,
+        )
     except Problem as problem:
         module.fail_json(msg=str(problem))
     except OSError as error:
