@@ -21,7 +21,7 @@ TARGETS ?=
 # Named, so that it counts also where the directory may be written by others; on PATH for its own helpers.
 PLAYBOOK = PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_CONFIG=$(CURDIR)/ansible.cfg $(BIN)/ansible-playbook
 
-.PHONY: help install run cluster test unit e2e lint types bench fuzz docs rel prepare deploy status rollback undeploy clean
+.PHONY: help install run cluster test unit e2e lint types bench fuzz docs molecule rel prepare deploy status rollback undeploy clean
 
 help: ## this list
 	echo "make TARGET [ARGS='more arguments for the command behind it']"
@@ -58,6 +58,11 @@ lint: $(TOOLS) ## style and mistakes, by ruff and ansible-lint
 
 types: $(TOOLS) ## types, by mypy
 	$(BIN)/mypy $(ARGS)
+
+molecule: $(TOOLS) ## the roles prepare and amoc, on test hosts of their own (root on Debian)
+	for role in prepare amoc; do
+	  (cd "ansible/roles/$$role" && PATH="$(CURDIR)/$(BIN):$$PATH" molecule test --all $(ARGS))
+	done
 
 bench: $(TOOLS) ## figures: memory, punctuality, cost of metrics (ARGS=-h shows which)
 	$(BIN)/python -m bench $(ARGS)
