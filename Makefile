@@ -40,16 +40,15 @@ cluster: $(INSTALLED) ## the same on a master and three slaves, all on this mach
 	$(BIN)/amoc run mongoose_simple_with_metrics --cluster --users 60 --repeat-num 0 --server embedded \
 	  --set settle=2 --set rounds=22 --set pause=1 --set linger=2 $(ARGS)
 
-test: $(TOOLS) ## every test; real servers are installed when root on Debian, else skipped with the reason
+test: $(TOOLS) ## every test but those of e2e; real servers are installed when root on Debian, else skipped with the reason
 	$(BIN)/pytest -n auto tests/unit tests/test_*.py $(ARGS)
-	$(BIN)/pytest tests/integration $(ARGS)
-	$(BIN)/pytest tests/e2e $(ARGS)
+	$(BIN)/pytest tests/integration --ignore=tests/integration/lab $(ARGS)
 
 unit: $(TOOLS) ## the tests that need no server, in less than a minute
 	$(BIN)/pytest -n auto -m "not slow" tests/unit tests/test_*.py $(ARGS)
 
-e2e: $(TOOLS) ## the whole way on test hosts: make prepare, make deploy, console, load (root on Debian; six minutes)
-	$(BIN)/pytest tests/e2e $(ARGS)
+e2e: $(TOOLS) ## test hosts, and on them make prepare, make deploy, console and load (root on Debian; ten minutes)
+	$(BIN)/pytest tests/integration/lab tests/e2e $(ARGS)
 
 lint: $(TOOLS) ## style and mistakes, by ruff and ansible-lint
 	$(BIN)/ruff check $(ARGS)
@@ -58,11 +57,6 @@ lint: $(TOOLS) ## style and mistakes, by ruff and ansible-lint
 
 types: $(TOOLS) ## types, by mypy
 	$(BIN)/mypy $(ARGS)
-
-molecule: $(TOOLS) ## the roles prepare and amoc, on test hosts of their own (root on Debian)
-	for role in prepare amoc; do
-	  (cd "ansible/roles/$$role" && PATH="$(CURDIR)/$(BIN):$$PATH" molecule test --all $(ARGS))
-	done
 
 bench: $(TOOLS) ## figures: memory, punctuality, cost of metrics (ARGS=-h shows which)
 	$(BIN)/python -m bench $(ARGS)
@@ -73,6 +67,11 @@ fuzz: $(TOOLS) ## ten minutes of made and broken streams against the XMPP parser
 docs: $(TOOLS) ## check the documentation: links, completeness, and that what it shows works
 	shopt -s globstar
 	$(BIN)/pytest tests/**/test_*_docs.py $(ARGS)
+
+molecule: $(TOOLS) ## the roles prepare and amoc, on test hosts of their own (root on Debian)
+	for role in prepare amoc; do
+	  (cd "ansible/roles/$$role" && PATH="$(CURDIR)/$(BIN):$$PATH" molecule test --all $(ARGS))
+	done
 
 rel: $(DEPLOYS) ## a release that needs no internet, _rel/amoc-VERSION.tar.gz (TARGETS='cp311-manylinux_2_36_x86_64 …')
 	$(BIN)/python -m tools.release $(TARGETS:%=--target=%) $(ARGS)

@@ -9,11 +9,11 @@ from tests.support.operator import Done
 from tests.support.site import Site
 from tests.support.terminal import until
 
-pytestmark = [pytest.mark.lab("ejabberd"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab("ejabberd"), pytest.mark.timeout(1800)]
 
 DO = "amoc_dist.do(mongoose_simple_with_metrics"
 # seconds: a new test waits until a slave that was lost in the last one cannot have users any more
-LEASE = 120
+LEASE = 240
 NEW = "99.0.1"
 NOTHING = {"master": 0, "slave1": 0, "slave2": 0}
 FIRST, MORE = range(1, 101), range(1, 151)

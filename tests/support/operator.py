@@ -69,7 +69,7 @@ class Checkout:
             tar.extractall(folder, filter="data")
         self._link_environment(folder / ".venv")
 
-    def make(self, target: str, arguments: str = "", *, timeout: float = 400.0) -> Done:
+    def make(self, target: str, arguments: str = "", *, timeout: float = 900.0) -> Done:
         """`make TARGET ARGS=…`, to its end; what it said is kept beside the checkout, too."""
         self._runs += 1
         log = self.folder.parent / f"{self._runs:02}-{target}.log"
@@ -93,7 +93,7 @@ class Checkout:
                     process.wait()
         return Done(code, log.read_text(errors="replace"))
 
-    def made(self, target: str, arguments: str = "", *, timeout: float = 400.0) -> Done:
+    def made(self, target: str, arguments: str = "", *, timeout: float = 900.0) -> Done:
         """The same, and it must go well."""
         done = self.make(target, arguments, timeout=timeout)
         assert done.code == 0, f"make {target} {arguments}: exit code {done.code}: {done.text[-SHOWN:]}"

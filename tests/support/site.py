@@ -81,7 +81,7 @@ class Site:
         among = self.slaves if slaves is None else slaves
         return {f"user_{number}@localhost/res1": among[(number - 1) % len(among)].address for number in ids}
 
-    def await_sessions(self, expected: dict[str, str], timeout: float = 60.0) -> None:
+    def await_sessions(self, expected: dict[str, str], timeout: float = 120.0) -> None:
         """Until the server's own list is this one."""
         last: dict[str, str] = {}
 
