@@ -29,7 +29,7 @@ def _function(operation: Operation) -> Callable[..., Any]:
 
     run.__name__ = run.__qualname__ = operation.verb
     run.__doc__ = operation.doc.replace("amoc_dist.", "dist.")
-    run.__signature__ = operation.signature  # type: ignore[attr-defined]
+    run.__signature__ = operation.signature  # type: ignore[attr-defined]  # inspect looks for it (PEP 362)
     return run
 
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ async def _few_and_many_users(cores: list[int]) -> None:
         for round_ in range(2 * ROUNDS + 2):
             users = (FEW, MANY)[round_ % 2]
             before = cluster.bus.published
-            took, cpu = await _cost(lambda users=users: _do(cluster.master, users))  # type: ignore[misc]
+            took, cpu = await _cost(partial(_do, cluster.master, users))
             sent = cluster.bus.published - before + len(encode(cluster.master.state.desired))
             if round_ >= 2:  # the first of each warms up
                 figures[users].append((took, cpu, sent))

@@ -52,7 +52,7 @@ BEAT = 1.0
 AGAIN = 3.0  # seconds until a slave that was refused says hello again
 
 messages.decode_command = lru_cache(100)(messages.decode_command)  # type: ignore[assignment]  # bytes are hashable
-messages.decode_reply = lru_cache(100)(messages.decode_reply)  # type: ignore[assignment]
+messages.decode_reply = lru_cache(100)(messages.decode_reply)  # type: ignore[assignment]  # the same
 
 
 class Slave:

@@ -6,9 +6,10 @@ start in less than 5 s of CPU; 50,000 are removed by force within 5 s.
 """
 
 import time
+from functools import partial
 from pathlib import Path
 
-from amoc.operations import call
+from amoc.operations import Context, call
 from bench.local import node, resident, run, until
 
 
@@ -16,7 +17,7 @@ def main() -> None:
     """Measure and print a line for each size."""
     print("users     workers   KiB/user   CPU s to start   s to remove by force")
     for users, workers in ((50_000, 2), (100_000, 1)):
-        run(lambda users=users, workers=workers: _measure(users, workers))  # type: ignore[misc]
+        run(partial(_measure, users, workers))
 
 
 async def _measure(users: int, workers: int) -> None:
@@ -35,9 +36,9 @@ async def _measure(users: int, workers: int) -> None:
     print(f"{users:<9,} {workers:<9} {kib:<10.2f} {started - cpu:<16.2f} {removed:.2f}")
 
 
-async def _cpu(context: object) -> float:
+async def _cpu(context: Context) -> float:
     """Seconds of CPU that the workers have used."""
-    status = await call(context, "local.status")  # type: ignore[arg-type]
+    status = await call(context, "local.status")
     total = 0.0
     for worker in status["nodes"]["local"]["workers"]:
         fields = Path(f"/proc/{worker['pid']}/stat").read_text().rpartition(")")[2].split()

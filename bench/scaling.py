@@ -7,6 +7,7 @@ be in the way. Goal: two workers do at least 1.9 x what one does, on two cores.
 import asyncio
 import statistics
 import time
+from functools import partial
 
 from amoc.operations import Context, call
 from bench.local import node, run, until
@@ -21,7 +22,7 @@ def main() -> None:
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(ROUNDS):
         for workers, found in rates.items():
-            run(lambda workers=workers, found=found: _measure(workers, found))  # type: ignore[misc]
+            run(partial(_measure, workers, found))
     for workers, found in rates.items():
         print(f"{workers} worker{'s' if workers > 1 else ' '}  {_show(found)} messages/s")
     print(f"ratio      {_show([two / one for one, two in zip(rates[1], rates[2], strict=True)], 2)}")

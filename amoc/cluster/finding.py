@@ -21,7 +21,7 @@ def find(name: str) -> Callable[..., Any]:
     if here not in sys.path:
         sys.path.append(here)
     try:
-        found = getattr(import_module(module), function)
+        found: object = getattr(import_module(module), function)
     except ImportError as error:
         raise BadInput(f"distribution {name}: {error}") from None
     except AttributeError:
@@ -30,4 +30,4 @@ def find(name: str) -> Callable[..., Any]:
         raise BadInput(f"distribution {name}: {module} cannot be imported: {type(error).__name__}: {error}") from None
     if not callable(found):
         raise BadInput(f"distribution {name}: it is no function")
-    return found  # type: ignore[no-any-return]
+    return found

@@ -109,7 +109,7 @@ def _function(name: str, operation: "Operation", call: Call) -> Callable[..., An
     run.__qualname__ = name
     run.__module__ = "amoc"
     run.__doc__ = operation.doc
-    run.__signature__ = _signature(operation.signature)  # type: ignore[attr-defined]
+    run.__signature__ = _signature(operation.signature)  # type: ignore[attr-defined]  # PEP 362
     return run
 
 

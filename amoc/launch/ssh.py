@@ -101,7 +101,7 @@ class _UnknownKey(SSHException):  # type: ignore[misc]  # paramiko has no types
     """The host is not in known_hosts."""
 
 
-class _Refuse(MissingHostKeyPolicy):  # type: ignore[misc]
+class _Refuse(MissingHostKeyPolicy):  # type: ignore[misc]  # paramiko has no types
     """No host is trusted at first sight."""
 
     def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:

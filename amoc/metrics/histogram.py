@@ -135,9 +135,9 @@ def _sorted_out(values: Sequence[object]) -> tuple[list[float], list[object]]:
     unusable: list[object] = []
     for value in values:
         try:
-            number = math.nan if isinstance(value, str) else float(value)  # type: ignore[arg-type]
+            number = math.nan if isinstance(value, str) else float(value)  # type: ignore[arg-type]  # tried
         except OverflowError:
-            number = LARGEST if value > 0 else math.nan  # type: ignore[operator]
+            number = LARGEST if value > 0 else math.nan  # type: ignore[operator]  # a number: only those overflow
         except (TypeError, ValueError, ArithmeticError):
             number = math.nan
         if number >= 0.0:

@@ -57,7 +57,7 @@ def _targets_before(folder: Path) -> list[str]:
 def _this_one() -> Target:
     """The target that this machine is, as the release's own installer says it."""
     sys.path.insert(0, str(Path(__file__).parent / "files" / "lib"))
-    from install import here  # type: ignore[import-not-found]
+    from install import here  # type: ignore[import-not-found]  # found by the line above
 
     return read_target(here())
 

@@ -152,7 +152,7 @@ class Stream:
         self._effects.append(Write(self._framing.open(attributes)))
 
     def _write(self, data: bytes | str) -> None:
-        self._effects.append(Write(data if type(data) is bytes else data.encode()))  # type: ignore[union-attr]
+        self._effects.append(Write(data.encode() if isinstance(data, str) else data))
 
     def _restart(self) -> None:
         """What comes now is a new stream (RFC 6120, 4.3.3)."""

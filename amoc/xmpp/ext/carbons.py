@@ -55,7 +55,7 @@ def parse(stanza: Element, own: str) -> Carbon | None:
                 return None
             forwarded = child.find("forwarded", FORWARD)
             message = None if forwarded is None else forwarded.find("message")
-            return None if message is None else Carbon(child.name, message)  # type: ignore[arg-type]
+            return None if message is None else Carbon(child.name, message)  # type: ignore[arg-type]  # one of the two
     return None
 
 

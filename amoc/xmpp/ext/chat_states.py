@@ -41,7 +41,7 @@ def parse(stanza: Element) -> State | None:
     """The state that the message carries, if any; errors carry none."""
     for child in stanza.children:
         if type(child) is Element and child.ns == NS and child.name in _ELEMENTS:
-            return None if stanza.attrs.get("type") == "error" else child.name  # type: ignore[return-value]
+            return None if stanza.attrs.get("type") == "error" else child.name  # type: ignore[return-value]  # a State
     return None
 
 

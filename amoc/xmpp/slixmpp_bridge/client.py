@@ -95,7 +95,7 @@ class SlixmppClient(slixmpp.ClientXMPP):
         """The server has opened its stream."""
         if self.amoc.watch is not None:
             self.amoc.fail(self.amoc.watch.opened(xml))
-        super().start_stream_handler(xml)  # type: ignore[no-untyped-call]
+        super().start_stream_handler(xml)  # type: ignore[no-untyped-call]  # slixmpp leaves it untyped
 
     def recv_stanza(self, stanza: Any) -> None:
         """Take a stanza that came, or an element of the login."""
@@ -188,7 +188,7 @@ class SlixmppClient(slixmpp.ClientXMPP):
             return
         if seconds == _IQ_SECONDS and name.startswith("IqTimeout_"):
             seconds = options.iq_timeout
-        super().schedule(name, seconds, callback, args, kwargs, repeat)  # type: ignore[arg-type]
+        super().schedule(name, seconds, callback, args, kwargs, repeat)  # type: ignore[arg-type]  # fractions are fine
 
     def send_presence(
         self,

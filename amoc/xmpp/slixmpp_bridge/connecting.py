@@ -130,8 +130,9 @@ def _make(session: UserSession, cls: type[C], plugins: Plugins) -> C:
     """A client that is not connected yet. Raises BadInput, ConnectFailed."""
     options, account = session.options, session.account
     address = f"{account.username}@{account.domain}" + (f"/{account.resource}" if account.resource else "")
-    kind: type[C] = bridged(cls)  # type: ignore[arg-type] # classes are hashable
-    client: Any = object.__new__(kind)
+    kind: type[C] = bridged(cls)  # type: ignore[arg-type]  # classes are hashable
+    made = object.__new__(kind)
+    client: Any = made  # its __init__ is called below, and its plugins are known at run time only
     client.amoc = session
     try:
         jid = slixmpp.JID(address)
@@ -154,7 +155,7 @@ def _make(session: UserSession, cls: type[C], plugins: Plugins) -> C:
             client.register_plugin(name, configuration)
         except slixmpp.plugins.base.PluginNotFound:
             raise BadInput(f"slixmpp has no plugin {name!r}: its names are those of the XEPs, as xep_0184") from None
-    return client  # type: ignore[no-any-return]
+    return made
 
 
 def _refuse_impossible(session: UserSession) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from amoc.control import BeatReply, Fetch, Fetched, Ping, Refused, Reply, Request, Welcome, limits, zmq_master
+from amoc.control import Beat, BeatReply, Fetch, Fetched, Ping, Refused, Reply, Request, Welcome, limits, zmq_master
 from amoc.control.keys import KeyPair, KeyRing, new_pairs, read_pair, read_public
 from amoc.control.zmq_master import ZmqMasterBus
 from amoc.control.zmq_node import ZmqNodeBus
@@ -102,7 +102,7 @@ async def test_nothing_is_sent_late_to_a_master_that_was_away(hub: Hub) -> None:
             await node.request(beat("a", seq))
     hub.start_master()
     await answered(node, beat("a", 99))
-    assert {request.seq for request in hub.asked} == {99}  # type: ignore[attr-defined]
+    assert [request.seq for request in hub.asked if isinstance(request, Beat)] == [99]
 
 
 async def test_a_master_that_restarts_on_its_ports_has_its_nodes_back(hub: Hub) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,10 @@ def tls(client: Client) -> ssl.SSLObject | None:
     return found if isinstance(found, ssl.SSLObject) else None
 
 
+def _is_from(sender: str, stanza: Element) -> bool:
+    return stanza.get("from") == sender
+
+
 @pytest.mark.parametrize("scheme", TRANSPORTS)
 async def test_two_users_talk(server: Server, scheme: str) -> None:
     """One of them over TCP: both sides of the server have to agree on what was said."""
@@ -48,7 +53,7 @@ async def test_two_users_talk(server: Server, scheme: str) -> None:
         assert (tls(one) is not None) == (scheme in SECURE)
         for client in (one, two):
             client.send_presence()
-            await client.receive(lambda stanza, me=client: stanza.get("from") == me.jid, timeout=30)  # type: ignore[misc]
+            await client.receive(partial(_is_from, client.jid), timeout=30)
         for sender, reader in ((one, two), (two, one)):
             for number in range(100):
                 sender.send_message(reader.jid, f"number {number} <&> \U0001f426")

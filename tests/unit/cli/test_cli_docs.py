@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from amoc.cli.arguments import parse, parser
-from amoc.operations import TABLE
+from amoc.operations import TABLE, Operation
 
 TEXT = (Path(__file__).parents[3] / "docs" / "console.md").read_text()
 
 
 @pytest.mark.parametrize("operation", TABLE.values(), ids=TABLE.keys())
-def test_every_operation_with_its_parameters(operation: object) -> None:
-    name, signature = operation.verb, operation.signature  # type: ignore[attr-defined]
-    (row,) = re.findall(rf"^\| `amoc_{operation.group}` \|.*$", TEXT, re.MULTILINE)  # type: ignore[attr-defined]
+def test_every_operation_with_its_parameters(operation: Operation) -> None:
+    name, signature = operation.verb, operation.signature
+    (row,) = re.findall(rf"^\| `amoc_{operation.group}` \|.*$", TEXT, re.MULTILINE)
     plain = [  # without types, and without defaults that are no values
         p.replace(annotation=inspect.Parameter.empty)
         for p in signature.parameters.values()

@@ -12,10 +12,15 @@ def removed(played: Played, wanted: int, force: bool = False, nodes: list[str] |
     if played.state.remove(wanted, force, nodes) is None:
         return {}
     played.advance()
-    command = played.commands[-1]
-    assert isinstance(command, Remove)
+    command = last(played)
     assert command.force == force
     return ids(command)
+
+
+def last(played: Played) -> Remove:
+    command = played.commands[-1]
+    assert isinstance(command, Remove)
+    return command
 
 
 def test_the_newest_over_all_nodes_are_removed_first() -> None:
@@ -67,7 +72,7 @@ def test_what_is_missing_is_made_up_for_when_all_have_answered() -> None:
     played.beat("b", phase="run", dropped={number: 0})
     assert (played.commands, played.state.removed(removing)) == ([], False)
     played.beat("c", phase="run", dropped={number: 1})
-    assert ids(played.commands[-1]) == {"b": [5], "c": [6]}  # type: ignore[arg-type]
+    assert ids(last(played)) == {"b": [5], "c": [6]}
     number += 1
     played.beat("b", phase="run", dropped={number: 1})
     played.beat("c", phase="run", dropped={number: 1})
@@ -91,8 +96,8 @@ def test_a_lost_node_is_not_chosen_from_and_its_late_answer_is_made_up_for() -> 
     assert removed(played, 2) == {"a": [4], "b": [5]}
     played.forget()
     played.beat("c", phase="run", ended=[IdRange(9, 9)], dropped={number: 0}, counts=Counts(finished=1))
-    assert ids(played.commands[-1]) == {"c": [6]}  # type: ignore[arg-type]
-    assert played.commands[-1].force  # type: ignore[attr-defined]
+    assert ids(last(played)) == {"c": [6]}
+    assert last(played).force
 
 
 def test_a_removal_that_a_dead_node_has_not_answered_counts_as_met() -> None:

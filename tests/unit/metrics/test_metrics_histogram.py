@@ -142,7 +142,7 @@ def test_values_beyond_the_largest_count_as_the_largest(huge: float) -> None:
 )
 def test_what_is_not_a_number_above_zero_is_left_out_and_returned(wrong: object) -> None:
     distribution = Distribution()
-    left_out = distribution.fold([3.0, wrong, 5.0])  # type: ignore[list-item]
+    left_out = distribution.fold([3.0, wrong, 5.0])  # type: ignore[list-item]  # a wrong one, on purpose
     assert len(left_out) == 1
     assert left_out[0] is wrong
     assert (distribution.count, distribution.sum, distribution.min, distribution.max) == (2, 8.0, 3.0, 5.0)
@@ -150,7 +150,7 @@ def test_what_is_not_a_number_above_zero_is_left_out_and_returned(wrong: object)
 
 def test_numbers_of_any_type_are_recorded_together() -> None:
     mixed = [1, 2.5, Decimal("3.5"), Fraction(9, 2), True]
-    assert folded(mixed).sum == 12.5  # type: ignore[arg-type]
+    assert folded(mixed).sum == 12.5  # type: ignore[arg-type]  # more than floats, on purpose
 
 
 @given(samples)

@@ -95,7 +95,7 @@ def test_unusable_values_are_left_out_with_one_warning(caplog: pytest.LogCapture
     histogram = Histogram("message_ttd")
     with caplog.at_level(logging.WARNING):
         for value in (1.0, -7, "fast"):
-            histogram.record(value)  # type: ignore[arg-type]
+            histogram.record(value)  # type: ignore[arg-type]  # one is no number, on purpose
         first = histogram.take()
         histogram.record(-8)
         second = histogram.take()

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,9 +22,9 @@ def test_the_example_runs() -> None:
     before, registry = metrics.current(), metrics.Registry()
     metrics.use(registry)
     try:
-        scope: dict[str, object] = {}
+        scope: dict[str, Any] = {}
         exec(code, scope)
-        asyncio.run(scope["start"](1))  # type: ignore[operator]
+        asyncio.run(scope["start"](1))
     finally:
         metrics.use(before)
     delta = registry.flush()

@@ -15,7 +15,7 @@ TEXT = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
 
 
-@pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: re.search(r'"""(.*)"""', text)[1])  # type: ignore[index]
+@pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: text.partition('"""')[2].partition('"""')[0])
 async def test_each_example_passes_the_check(write: Write, text: str) -> None:
     info = await inspect(write(text), {}, extra=("amoc.xmpp.settings",))
     assert info.is_async

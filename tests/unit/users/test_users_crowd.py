@@ -134,7 +134,9 @@ async def test_an_exception_group_is_counted_by_what_is_in_it(people: Make) -> N
 
 async def test_a_user_that_cancels_itself_has_failed(people: Make) -> None:
     async def start(user_id: int) -> None:
-        asyncio.current_task().cancel()  # type: ignore[union-attr]
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
         await asyncio.sleep(10)
 
     some = people(start)

@@ -25,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def dog(clock: Clock) -> Watchdog:
-    return Watchdog(None, 0, lambda held: None)  # type: ignore[arg-type] # it is not started
+    return Watchdog(None, 0, lambda held: None)  # type: ignore[arg-type]  # it is not started
 
 
 def test_lag_is_the_longest_hold_up_since_last_asked(dog: Watchdog, clock: Clock) -> None:

@@ -143,7 +143,7 @@ async def test_a_request_does_not_overtake_the_one_before_it(server: Server) -> 
             await client.receive("message", timeout=5)
             await asyncio.sleep(number / 1000)  # and another one is on its way
             client.send_message("a@b", "overtakes it")
-            await until(lambda heard=4 + number: len(server.manager.heard) == heard)  # type: ignore[misc]
+            await until(lambda heard=4 + number: len(server.manager.heard) == heard)  # type: ignore[misc]  # mypy infers no default
     assert server.order == sorted(server.order)
     assert server.manager.ended
 

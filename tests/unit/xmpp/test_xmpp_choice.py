@@ -8,6 +8,7 @@ import pytest
 from amoc.xmpp import AuthFailed
 from amoc.xmpp.core.accept import Policy, ServerStream
 from amoc.xmpp.core.choice import Choice, choose
+from amoc.xmpp.core.features import Feature
 from amoc.xmpp.core.login import ClientStream, Login
 from amoc.xmpp.core.sasl import MECHANISMS, PLUS, STRENGTH, Credentials
 from tests.unit.xmpp.pair import CROW, Pair
@@ -131,7 +132,7 @@ def test_an_offer_that_was_taken_away_on_the_way_is_noticed(taken: str) -> None:
     """Somebody edits the server's features: all -PLUS are gone, and the server hears that we could have."""
 
     class Tampered(ServerStream):
-        def _advertise(self, feature):  # type: ignore[no-untyped-def]
+        def _advertise(self, feature: Feature) -> str:
             text = super()._advertise(feature)
             for name in (*PLUS, taken):
                 text = text.replace(f"<mechanism>{name}</mechanism>", "")

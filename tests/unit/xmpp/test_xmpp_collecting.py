@@ -274,7 +274,7 @@ async def test_resumed_it_goes_on(embedded: EmbeddedServer) -> None:
 
 
 def test_how_it_looks() -> None:
-    assert repr(Collected("message", 5, None, lambda stanza: None)) == "<Collected 0 of 'message'>"  # type: ignore[arg-type]
+    assert repr(Collected("message", 5, None, lambda stanza: None)) == "<Collected 0 of 'message'>"  # type: ignore[arg-type]  # never closed
 
 
 # -- expecting -----------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from amoc.xmpp.core.effects import Effect
 from amoc.xmpp.managed import ManagedClient
 from amoc.xmpp.server import EmbeddedServer, serve
 from amoc.xmpp.server.listener import _Link
+from amoc.xmpp.server.router import Session
 from tests.support.badserver import BadServer
 from tests.unit.xmpp.test_xmpp_client import PING, until
 
@@ -452,12 +453,12 @@ async def test_pings_are_answered(embedded: EmbeddedServer) -> None:
     asked = 0
     route = embedded.router.route
 
-    def count(session: object, stanza: Element) -> None:
+    def count(session: Session, stanza: Element) -> None:
         nonlocal asked
         asked += stanza.find("ping", "urn:xmpp:ping") is not None
-        route(session, stanza)  # type: ignore[arg-type]
+        route(session, stanza)
 
-    embedded.router.route = count  # type: ignore[method-assign]
+    embedded.router.route = count  # type: ignore[method-assign]  # listens in
     async with connect(1, keepalive=0.1, keepalive_by="ping") as client:  # time enough for a busy machine
         await until(lambda: asked >= 3)
         assert client.connected

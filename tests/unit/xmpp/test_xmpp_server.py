@@ -159,7 +159,7 @@ async def test_a_client_that_does_not_read_is_dropped(embedded: EmbeddedServer) 
     async with connect(1) as busy, raw(embedded) as lazy:
         await lazy.log_in()
         lazy.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        lazy.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        lazy.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
         for _ in range(1000):
             busy.send_message("crow@localhost/r", "x" * 20_000)
             await busy.drain()

@@ -117,7 +117,7 @@ async def test_accounts_from_a_file(settings: Config, tmp_path: Path) -> None:
 
 
 async def test_settings_that_slixmpp_cannot_follow(settings: Config) -> None:
-    refused = [
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"servers": ["ws://localhost:5280/ws"]}, "no transport for ws://localhost:5280/ws"),
         ({"token": "t"}, "no OAUTHBEARER"),
         ({"stream_management": "on"}, "xep_0198"),
@@ -126,7 +126,7 @@ async def test_settings_that_slixmpp_cannot_follow(settings: Config) -> None:
     ]
     for overrides, words in refused:
         with pytest.raises(BadInput, match=words):
-            await connect(1, **overrides).__aenter__()  # type: ignore[arg-type]
+            await connect(1, **overrides).__aenter__()
     with pytest.raises(ConfigError, match="xmpp_tsl"):
         connect(1, tsl="never")
     assert counters() == {}

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from amoc.xmpp import AuthFailed, ConnectFailed, StreamError
 from amoc.xmpp.core.accept import Policy
 from amoc.xmpp.core.features import State
+from amoc.xmpp.core.login import Login
 from amoc.xmpp.core.sasl import STRENGTH
 from tests.unit.xmpp.pair import CROW, Pair
 from tests.unit.xmpp.samples import STANZAS
@@ -66,9 +68,13 @@ def test_the_server_chooses_a_resource_when_the_client_does_not() -> None:
     assert one.client.ready != two.client.ready
 
 
+def cut(at: int, data: bytes) -> list[bytes]:
+    return [data[:at], data[at:]]
+
+
 def test_a_login_cut_at_every_byte() -> None:
     for at in range(1, 400):
-        pair = Pair(policy=POLICIES["strict"], cut=lambda data, at=at: [data[:at], data[at:]])  # type: ignore[misc]
+        pair = Pair(policy=POLICIES["strict"], cut=partial(cut, at))
         assert pair.client.ready, f"cut at {at}"
         assert pair.server.ready, f"cut at {at}"
 
@@ -110,8 +116,8 @@ def test_a_login_in_random_pieces(name: str, seed: int) -> None:
         (replace(CROW, username="r o/ok"), Policy(), "sasl", "not-authorized"),
     ],
 )  # fmt: skip
-def test_refusals_say_where_and_why(login: object, policy: Policy, step: str, words: str) -> None:
-    pair = Pair(login, policy)  # type: ignore[arg-type]
+def test_refusals_say_where_and_why(login: Login, policy: Policy, step: str, words: str) -> None:
+    pair = Pair(login, policy)
     error = pair.client.error
     assert isinstance(error, ConnectFailed)
     assert isinstance(error, AuthFailed) == (step == "sasl" and "r o" not in str(login))

@@ -17,7 +17,7 @@ from amoc.xmpp.core.conditions import SASL_ERRORS, STANZA_ERRORS, STREAM_ERRORS
 from amoc.xmpp.core.login import ClientStream
 from amoc.xmpp.server import EmbeddedServer, serve
 from amoc.xmpp.waterfall import STEPS, Waterfall, cause_of
-from tests.support.badserver import BadServer, close, reset, say, stall, stream_error
+from tests.support.badserver import BadServer, Fault, close, reset, say, stall, stream_error
 from tests.unit.xmpp.pair import CROW, Pair
 
 DOCS = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
@@ -86,8 +86,8 @@ FAULTS = [
 @pytest.mark.parametrize(
     ("at", "fault", "step", "cause"), FAULTS, ids=lambda value: value if type(value) is str else ""
 )
-async def test_causes(settings: Config, at: str, fault: object, step: str, cause: str) -> None:
-    async with BadServer(at, fault) as server:  # type: ignore[arg-type]
+async def test_causes(settings: Config, at: str, fault: Fault, step: str, cause: str) -> None:
+    async with BadServer(at, fault) as server:
         settings.set_all({"xmpp_servers": [server.address], "xmpp_login_timeout": 0.2 if fault is stall else 5.0})
         with pytest.raises(ConnectFailed) as failed:
             await connect(7)

@@ -111,7 +111,7 @@ class Peer:
 @contextlib.asynccontextmanager
 async def peer(settings: Config, then: Callable[[ServerConnection], Awaitable[None]]) -> AsyncIterator[Peer]:
     playing = Peer(then)
-    async with serve_websockets(playing, "127.0.0.1", 0, subprotocols=["xmpp"]) as server:  # type: ignore[list-item]
+    async with serve_websockets(playing, "127.0.0.1", 0, subprotocols=["xmpp"]) as server:  # type: ignore[list-item]  # a NewType of str
         settings.set("xmpp_servers", [f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/xmpp"])
         yield playing
 

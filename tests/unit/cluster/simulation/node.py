@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from amoc.control import NodeLoad, Reply, Request
 from amoc.control.messages import decode_command, decode_reply, encode
@@ -138,7 +139,7 @@ class NodeProcess:
                     if worker is not None and worker.alive:
                         worker.take(messages.decode_to_worker(messages.encode(message)))
                 case Spawn(index):
-                    self._later(0.05, lambda index=index: self._spawned(index))  # type: ignore[misc]
+                    self._later(0.05, partial(self._spawned, index))
                 case Kill(index):
                     if index in self.workers:
                         self.workers[index].die("was killed by SIGKILL")

@@ -1,5 +1,6 @@
 """A worker process as its node sees it: takes messages in order, has users, reports, ends by its lease."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from amoc.control import compress
@@ -81,7 +82,7 @@ class WorkerProcess:
 
     # Users
 
-    def _starter(self, user_id: int):  # type: ignore[no-untyped-def]
+    def _starter(self, user_id: int) -> Callable[[], None]:
         def start() -> None:
             if self.alive and user_id in self._planned:
                 self._planned.discard(user_id)

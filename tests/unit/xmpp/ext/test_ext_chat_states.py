@@ -45,4 +45,4 @@ def test_no_state(stanza: str) -> None:
 
 def test_a_state_that_there_is_not() -> None:
     with pytest.raises(ValueError, match="'dancing' is not a chat state: choose of active, "):
-        chat_states.state("a@b", "dancing")  # type: ignore[arg-type]
+        chat_states.state("a@b", "dancing")  # type: ignore[arg-type]  # a wrong one, on purpose

@@ -47,4 +47,4 @@ def test_no_marker(stanza: str) -> None:
 
 def test_a_kind_that_there_is_not() -> None:
     with pytest.raises(ValueError, match="'burnt' is not a chat marker: choose of received, displayed, "):
-        markers.marker("a@b", "burnt", "1")  # type: ignore[arg-type]
+        markers.marker("a@b", "burnt", "1")  # type: ignore[arg-type]  # a wrong one, on purpose
