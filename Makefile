@@ -95,7 +95,7 @@ clean: ## remove .venv, caches and build results; results of tests (.amoc) stay
 	rm -rf $(VENV) build dist _rel .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): pyproject.toml $(CONSTRAINTS) scenarios/requirements.txt
+$(INSTALLED): pyproject.toml hatch_build.py amoc/xmpp/core/_shared.c $(CONSTRAINTS) scenarios/requirements.txt
 	python=
 	for candidate in $(PYTHON) python3 python3.13 python3.12 python3.11; do
 	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -120,6 +120,10 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS) scenarios/requirements.txt
 	echo "installing amoc into $(VENV) with $$("$$python" --version)"
 	"$$python" -m venv $(VENV)
 	$(PIP_INSTALL) --editable . --requirement scenarios/requirements.txt
+	if ! $(BIN)/python -c 'import sys; from amoc.xmpp.core.shared import compiled; sys.exit(compiled is None)'; then
+	  echo "amoc parses XML in Python, which is slower; for the compiled parser: a C compiler and Python's headers" \
+	    "(on Debian: apt-get install gcc libc6-dev python3-dev), then touch pyproject.toml and make install"
+	fi
 	touch $@
 
 $(DEPLOYS): $(INSTALLED)

@@ -4,19 +4,23 @@ It knows only what is usual. Whatever is not (a stanza that goes on in the next 
 between stanzas, depth, the stream's end) makes `feed` return None: then this instance is spent, and the caller
 has the bytes parsed again by a `Tokenizer`, which knows everything and says what was wrong.
 
-The callbacks are closures, because expat calls them five times for a simple message: a cell is reached faster
-than an attribute. `stack` holds the lists of children of the open elements, the list of stanzas at its bottom.
+`_shared.c` is the same in C, and is taken where it was compiled (`compiled`), unless the environment has
+AMOC_PURE_PYTHON. What follows is the reference: the same tests hold both against one oracle. Its callbacks are
+closures, because expat calls them five times for a simple message: a cell is reached faster than an attribute.
+`stack` holds the lists of children of the open elements, the list of stanzas at its bottom.
 """
 
+import os
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, Final
 from xml.parsers import expat
 
 from amoc.xmpp.core.element import Element
 from amoc.xmpp.core.prompt import make_prompt
-from amoc.xmpp.core.tokenizer import MAX_DEPTH, interned, plain, split, split_names, too_many_names
+from amoc.xmpp.core.tokenizer import MAX_DEPTH, MAX_NAMES, interned, plain, split, split_names, too_many_names
 
-__all__ = ["Shared"]
+__all__ = ["Shared", "compiled", "open_python"]
 
 Feed = Callable[[bytes], "list[Element] | None"]
 
@@ -24,6 +28,17 @@ Feed = Callable[[bytes], "list[Element] | None"]
 RECYCLE: Final = 4_194_304
 
 _LANG: Final = "http://www.w3.org/XML/1998/namespace lang"
+
+
+try:
+    if os.environ.get("AMOC_PURE_PYTHON"):
+        raise ImportError("it is not wanted")
+    from amoc.xmpp.core import _shared
+except ImportError:  # not compiled, or for another machine than this
+    compiled: ModuleType | None = None
+else:
+    _shared.prepare(Element, MAX_DEPTH, MAX_NAMES)
+    compiled = _shared
 
 
 class _Unusual(Exception):
@@ -45,6 +60,12 @@ class Shared:
 
 
 def _open(header: bytes) -> Feed:
+    """The compiled parser's `feed`, if it is there, or that of this module."""
+    return open_python(header) if compiled is None else compiled.Parser(header, RECYCLE).feed
+
+
+def open_python(header: bytes) -> Feed:
+    """A `feed` without compiled code: what the compiled one is to be compared with."""
     parser = expat.ParserCreate("utf-8", " ", interned)
     parser.buffer_text = False
     make_prompt(parser)

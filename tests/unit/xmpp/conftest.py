@@ -8,6 +8,7 @@ import uvloop
 
 from amoc import config, metrics
 from amoc.config import CORE, Config
+from amoc.xmpp.core import parser, shared
 from amoc.xmpp.server import EmbeddedServer, serve
 from amoc.xmpp.settings import SETTINGS
 
@@ -22,6 +23,20 @@ def settings() -> Iterator[Config]:
     yield own
     config.use(before)
     metrics.use(registry)
+
+
+@pytest.fixture(scope="module", params=["compiled", "python"])
+def each_parser(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test once with the compiled parser and once with that in Python."""
+    compiled = shared.compiled
+    if request.param == "compiled" and compiled is None:
+        pytest.skip("not compiled: apt-get install gcc libc6-dev python3-dev, and install amoc again")
+    if request.param == "python":
+        shared.compiled = None
+    parser._shared.renew()
+    yield
+    shared.compiled = compiled
+    parser._shared.renew()
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -15,6 +15,8 @@ from amoc.xmpp.core.tokenizer import MAX_DEPTH, Tokenizer
 from tests.unit.xmpp.reference import stanzas_of
 from tests.unit.xmpp.samples import OPEN, STANZAS, STREAM
 
+pytestmark = pytest.mark.usefixtures("each_parser")
+
 
 def parse(*chunks: bytes, limit: int = 100_000) -> list[Event]:
     parser = StreamParser(limit)

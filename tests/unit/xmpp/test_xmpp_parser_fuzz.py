@@ -12,6 +12,8 @@ from tests.fuzz.shrink import shrink
 from tests.unit.xmpp.reference import stanzas_of
 from tests.unit.xmpp.samples import STREAM
 
+pytestmark = pytest.mark.usefixtures("each_parser")
+
 
 @pytest.mark.parametrize("part", range(4))
 def test_a_slice_of_the_fuzz_run(part: int) -> None:
