@@ -33,14 +33,19 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
         runner.run(body())
 
 
-async def until(context: Context, condition: Callable[[dict[str, Any]], bool], seconds: float) -> dict[str, Any]:
-    """The first users() for which the condition holds; raises TimeoutError after `seconds`."""
+async def until(
+    context: Context, condition: Callable[[dict[str, Any]], bool], seconds: float, every: float = 0.1
+) -> dict[str, Any]:
+    """The first users() for which the condition holds, asked for `every` so many seconds.
+
+    Each question costs the node a millisecond. Raises TimeoutError after `seconds`.
+    """
     async with asyncio.timeout(seconds):
         while True:
             users: dict[str, Any] = await call(context, "local.users")
             if condition(users):
                 return users
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(every)
 
 
 async def resident(context: Context) -> int:

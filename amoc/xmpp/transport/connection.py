@@ -185,7 +185,8 @@ class Connection:
                 return
             if isinstance(effect, Write):
                 self._put(effect.data)
-                self._flusher.add(self)
+                if not self._reading:
+                    self._flusher.add(self)
             elif isinstance(effect, Element):
                 owner.on_stanza(effect)
             elif isinstance(effect, Ready):

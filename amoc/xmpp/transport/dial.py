@@ -8,6 +8,7 @@ is passed over.
 
 import asyncio
 import errno
+import functools
 import ipaddress
 import itertools
 import os
@@ -130,13 +131,18 @@ class _Plain(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of `host`, which may be one already. Raises ConnectFailed."""
+@functools.lru_cache(maxsize=1024)  # the check costs as much as a step of the login
+def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        pass
-    else:
+        return False
+    return True
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """The addresses of `host`, which may be one already. Raises ConnectFailed."""
+    if _is_address(host):
         return [host]
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)

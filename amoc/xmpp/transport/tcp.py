@@ -118,13 +118,13 @@ class TcpConnection(Connection, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the core."""
-        self._reading = True  # an answer that a handler sends leaves with this call: no turn of the loop for it
+        self._reading = True  # what a handler or the login answers leaves with this call: no turn of the loop for it
         try:
             effects = self._stream.receive(data)
+            if effects:
+                self._perform(effects)
         finally:
             self._reading = False
-        if effects:
-            self._perform(effects)
         if self._out:
             self.flush()
 
