@@ -95,7 +95,7 @@ class ClusterState(Knowledge):
                 source = self.source
                 if source is None or source.version != version:
                     return Refused(f"no scenario of version {version[:12]} is being run")
-                return Fetched(source.name, source.path, source.text, source.version)
+                return Fetched(source.name, source.path, source.text, source.version, source.helpers)
         return Refused("this master does not know that request")
 
     def _stranger(self, request: Request, now: float, wall: float) -> Reply:

@@ -221,6 +221,8 @@ def scenario(reply: Mapping[str, Any], usage: str = "amoc_local.do({}, 1, 10)") 
 
     name = str(reply.get("name", "?"))
     yield Text.assemble((name, "bold"), f"  {reply.get('path', '')}")
+    if helpers := reply.get("helpers"):
+        yield Text(clean(f"with {', '.join(map(str, helpers))}"), "dim")
     for line in str(reply.get("doc") or "").splitlines():
         yield Text(clean(line))
     if settings := reply.get("settings"):

@@ -242,7 +242,7 @@ class SnapshotReply(Reply, tag="snapshot"):
 
 
 class Fetched(Reply, tag="fetched"):
-    """A scenario's source; `helpers`: the modules beside it that it imports, by their names."""
+    """A scenario's source; `helpers`: the modules that it imports, by their paths from its directory."""
 
     name: str
     path: str

@@ -117,7 +117,7 @@ class Agent:
                 case Quit():
                     self._pool.quit()
                 case FetchSource(version):
-                    self._link.fetch(version)
+                    self._perform(self._link.fetch(version, time.monotonic()))
                     self._wake.set()
                 case Emit(event, level, text, worker):
                     self._event(Event(event, time.time(), level, text, self.state.name, worker))

@@ -33,6 +33,7 @@ from amoc.control import (
 from amoc.node.clock import Offset
 from amoc.node.effects import Effect, Emit
 from amoc.node.outbox import Outbox
+from amoc.node.sources import Sources
 from amoc.node.state import NodeState
 from amoc.scenario import Source
 
@@ -59,6 +60,7 @@ class Link:
         self._offset = Offset()
         self._behind = True
         self._wanted: str | None = None
+        self._sources = Sources()
         self._refusal = ""
         self._anew = False
         self._silent = False
@@ -73,6 +75,8 @@ class Link:
 
     def heard(self, command: Command, now: float) -> list[Effect]:
         """A command has arrived."""
+        if self.over is not None:  # it may still give a seat to this incarnation, which has lost its name
+            return []
         try:
             desired = apply(self.state.desired, command)
         except ValueError:  # a gap: some command was lost on the way
@@ -80,9 +84,14 @@ class Link:
             return []
         return [] if desired is self.state.desired else self.state.wants(desired, now)
 
-    def fetch(self, version: str) -> None:
-        """The state machine wants this source."""
+    def fetch(self, version: str, now: float) -> list[Effect]:
+        """The state machine wants this source: it is here, or asked for with the next request."""
+        source = self._sources.get(version)
+        if source is not None:
+            self._wanted = None
+            return self.state.source_arrived(source, now)
         self._wanted = version
+        return []
 
     def event(self, event: Event) -> bool:
         """Tell of something with the next beat; whether it is the first that waits for it."""
@@ -140,7 +149,8 @@ class Link:
                     effects += self.state.wants(desired, now, fresh=True)
             case Fetched(version=version) if version == self._wanted:
                 self._wanted = None
-                source = Source(reply.name, reply.text, reply.path, version)
+                source = Source(reply.name, reply.text, reply.path, version, reply.helpers)
+                self._sources.keep(source)
                 effects = self.state.source_arrived(source, now)
         more = not self.registered or self._behind or self.state.stale or self._wanted is not None
         self._soon = reply is not None and more and not self._refusal

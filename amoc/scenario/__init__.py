@@ -4,7 +4,8 @@
 `load` executes one in the process that runs it (workers). May import: config.
 
 Inside: `contract` (callbacks and their arguments), `loader`, `inspector` and `child` (the check), `source`
-(what can be told from the text alone), `requirements` (PEP 723), `store`, `template`.
+(what can be told from the text alone), `requirements` (PEP 723), `store`, `template`; helper modules: `imports` and
+`bundle` (which go with a scenario), `folder` (their files), `modules` (importing them).
 """
 
 from amoc.scenario.contract import Info, Scenario, SettingInfo, Source

@@ -100,6 +100,7 @@ def _describe(request: Request, scenario: Scenario, given: dict[str, Any]) -> In
         callbacks=[name for name in CALLBACKS if getattr(scenario, name) is not None],
         settings=[_described(setting) for setting in scenario.settings],
         requires=[str(requirement) for requirement in requirements_of(request.source)],
+        helpers=list(request.source.helpers),
         given=plain(given),
     )
 

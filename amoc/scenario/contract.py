@@ -39,18 +39,23 @@ CALLBACKS: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A scenario's text, as it is sent to every node."""
+    """A scenario's text with the helper modules that it imports: the bundle, as it is sent to every node."""
 
     name: str
     text: str
     path: str  # where it was found, for tracebacks; other nodes need not have that file
-    version: str  # sha256 of the text, in hex
+    version: str  # sha256 of name, text and helpers, in hex
+    helpers: dict[str, str] = {}  # path from the scenario's directory (`_shared.py`, `checks/rooms.py`) → text
 
     @classmethod
-    def of(cls, name: str, text: str, path: str) -> "Source":
-        """A source with the version that belongs to the text."""
-        version = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        return cls(name=name, text=text, path=path, version=version)
+    def of(cls, name: str, text: str, path: str, helpers: Mapping[str, str] | None = None) -> "Source":
+        """A source with the version that belongs to its content."""
+        helpers = dict(sorted((helpers or {}).items()))
+        digest = hashlib.sha256()
+        for part in (name, text, *(item for pair in helpers.items() for item in pair)):
+            data = part.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "big") + data)  # with the length, so that no two bundles look alike
+        return cls(name=name, text=text, path=path, version=digest.hexdigest(), helpers=helpers)
 
 
 class SettingInfo(msgspec.Struct, frozen=True):
@@ -79,6 +84,7 @@ class Info(msgspec.Struct, frozen=True):
     settings: list[SettingInfo]
     requires: list[str]  # of its inline metadata (PEP 723); all installed
     given: dict[str, Any]  # the settings given to `inspect`, each as its declared type
+    helpers: list[str] = []  # files of the modules that go with it, from the scenario's directory
 
 
 @dataclass(frozen=True, slots=True)

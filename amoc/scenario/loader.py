@@ -1,8 +1,8 @@
 """Executing a scenario in this process: in a worker, or in the child that checks it.
 
-The module is registered under the scenario's own name. The directory of the scenario is appended to
-`sys.path`, so that its helper modules can be imported and hide nothing. Tracebacks show the text that was
-loaded, also where the file is absent or has changed since.
+The module is registered under the scenario's own name. Its helper modules are imported from the bundle that it
+came with (`modules`), never from this machine's disk. Tracebacks show the text that was loaded, also where the
+file is absent or has changed since.
 """
 
 import linecache
@@ -18,6 +18,7 @@ from amoc.config import ConfigError
 from amoc.errors import AmocError
 from amoc.scenario.contract import Scenario, Source, check_name, scenario_of
 from amoc.scenario.errors import ScenarioError
+from amoc.scenario.modules import Helpers
 from amoc.scenario.requirements import check_installed, requirements_of
 from amoc.scenario.source import parse
 
@@ -38,12 +39,15 @@ def load(source: Source) -> Scenario:
     check_name(source.name)
     code = _compile(source)
     check_installed(source, requirements_of(source))
-    directory = str(Path(source.path).parent)
-    if directory not in sys.path:
-        sys.path.append(directory)
-    _check_not_installed(source)
+    helpers = Helpers(source)
+    Helpers.remove()
+    _check_not_installed(source.name, source.path, "the name of a scenario")
+    for name in sorted(helpers.names - {source.name}):
+        path = str(Path(source.path).parent / name)
+        _check_not_installed(name, path, f"the name of a module beside {source.path}")
+    helpers.install()
     linecache.cache[source.path] = (len(source.text), None, source.text.splitlines(True), source.path)
-    module = _execute(source, code)
+    module = _execute(source, code, helpers)
     scenario = scenario_of(source, vars(module))
     try:
         config.declare(scenario.settings)
@@ -62,21 +66,22 @@ def _compile(source: Source) -> CodeType:
         raise ScenarioError(f"{source.path}: not Python: nested too deeply") from None
 
 
-def _check_not_installed(source: Source) -> None:
-    """A scenario named like an installed package would be what every `import` of that package finds."""
-    spec = util.find_spec(source.name)
-    if spec is None or spec.origin is None or spec.origin == source.path:
+def _check_not_installed(name: str, path: str, what: str) -> None:
+    """A module named like an installed package would be what every `import` of that package finds."""
+    try:
+        spec = util.find_spec(name)
+    except ValueError:  # it is loaded, and does not say from where
+        spec = None
+    if spec is None or spec.origin is None or spec.origin == path:
         return
     directory = Path(spec.origin).parent
     if spec.submodule_search_locations is not None:  # a package: origin is its __init__.py
         directory = directory.parent
     if str(directory) in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
-        raise ScenarioError(
-            f"{source.name!r} cannot be the name of a scenario: it would hide the package {source.name} ({spec.origin})"
-        )
+        raise ScenarioError(f"{name!r} cannot be {what}: it would hide the package {name} ({spec.origin})")
 
 
-def _execute(source: Source, code: CodeType) -> ModuleType:
+def _execute(source: Source, code: CodeType, helpers: Helpers) -> ModuleType:
     spec = util.spec_from_loader(source.name, loader=None, origin=source.path)
     assert spec is not None
     module = util.module_from_spec(spec)
@@ -93,24 +98,23 @@ def _execute(source: Source, code: CodeType) -> ModuleType:
             del sys.modules[source.name]
         else:
             sys.modules[source.name] = before
-        raise ScenarioError(_what_happened(source, error)) from None
+        helpers.remove()
+        raise ScenarioError(_what_happened(source, helpers, error)) from None
     return module
 
 
-def _what_happened(source: Source, error: BaseException) -> str:
-    where = source.path
-    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if _is_in(frame.f_code, source)]
-    if lines:
-        where += f", line {lines[-1]}"
+def _what_happened(source: Source, helpers: Helpers, error: BaseException) -> str:
     text = " ".join(str(error).split())
+    where = _where(source, helpers, error)
     match error:
         case StillBusy():
             return f"{where}: {text}: a scenario must not block when it is imported, only in its callbacks"
         case SystemExit():
             return f"{where}: it exits when it is imported ({type(error).__name__}: {error.code})"
         case ModuleNotFoundError():
-            return f"{where}: {text}: install it, or put {error.name}.py beside the scenario"
-        case SyntaxError():  # of a helper module
+            file = f"{(error.name or '').replace('.', '/')}.py"
+            return f"{where}: {text}: install it, or put {file} beside the scenario"
+        case SyntaxError():  # what only the compiler finds in a helper, or of another module
             return f"{where}: it imports {error.filename}, line {error.lineno}: syntax error: {error.msg}"
         case ConfigError() if text.startswith("unknown setting"):
             return f"{where}: {text} (a scenario's own settings can be read in its callbacks, not at import)"
@@ -120,5 +124,13 @@ def _what_happened(source: Source, error: BaseException) -> str:
             return f"{where}: it raises when it is imported: {type(error).__name__}: {text}"
 
 
-def _is_in(code: CodeType, source: Source) -> bool:
-    return code.co_filename == source.path
+def _where(source: Source, helpers: Helpers, error: BaseException) -> str:
+    """The scenario's line at which it happened, and the helper's, if it was in one."""
+    where, inner, paths = source.path, "", helpers.paths
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = frame.f_code.co_filename
+        if file == source.path:
+            where, inner = f"{file}, line {line}", ""
+        elif file in paths:
+            inner = f": it imports {file}, line {line}"
+    return where + inner

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from amoc.scenario.contract import Source
 from amoc.scenario.errors import ScenarioError
 
-__all__ = ["MAX_BYTES", "SettingUse", "declared_names", "first_line", "parse", "uses_of_settings"]
+__all__ = ["MAX_BYTES", "SettingUse", "declared_names", "first_line", "parse", "parse_text", "uses_of_settings"]
 
 MAX_BYTES = 1 << 20  # a scenario is read by people and sent to every node; 1 MiB is some 25,000 lines
 
@@ -37,16 +37,19 @@ class SettingUse:
 
 def parse(source: Source) -> ast.Module:
     """The syntax tree; ScenarioError with line and reason when it is not Python, or too large."""
-    if len(source.text) > MAX_BYTES:
-        raise ScenarioError(
-            f"{source.path} is too large for a scenario: {len(source.text) >> 10} KiB, at most {MAX_BYTES >> 10}"
-        )
+    return parse_text(source.text, source.path)
+
+
+def parse_text(text: str, path: str) -> ast.Module:
+    """The same of any module that goes with a scenario; `path` is for people."""
+    if len(text) > MAX_BYTES:
+        raise ScenarioError(f"{path} is too large for a scenario: {len(text) >> 10} KiB, at most {MAX_BYTES >> 10}")
     try:
-        return ast.parse(source.text, source.path)
+        return ast.parse(text, path)
     except SyntaxError as error:
-        raise ScenarioError(f"{source.path}, line {error.lineno or 1}: syntax error: {error.msg}") from None
+        raise ScenarioError(f"{path}, line {error.lineno or 1}: syntax error: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise ScenarioError(f"{source.path}: not Python: {str(error) or 'nested too deeply'}") from None
+        raise ScenarioError(f"{path}: not Python: {str(error) or 'nested too deeply'}") from None
 
 
 def first_line(tree: ast.Module) -> str:

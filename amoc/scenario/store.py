@@ -3,14 +3,15 @@
 A scenario is a file `name.py`. Files whose name starts with an underscore are helper modules, not scenarios.
 """
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
 from amoc.config import did_you_mean
+from amoc.scenario.bundle import helpers_of
 from amoc.scenario.contract import Source, check_name
 from amoc.scenario.errors import ScenarioError
-from amoc.scenario.source import declared_names, first_line, parse
+from amoc.scenario.folder import DiskFolder, read
+from amoc.scenario.source import declared_names, first_line, parse, parse_text
 from amoc.scenario.template import TEMPLATE
 
 __all__ = ["Store"]
@@ -32,18 +33,31 @@ class Store:
         return sorted(self._paths())
 
     def source(self, name: str) -> Source:
-        """The text of a scenario; ScenarioError with a hint when there is none, or when it cannot be read."""
+        """A scenario with the helper modules that it imports.
+
+        Raises ScenarioError with a hint when there is none, or naming the file that cannot be read or used.
+        """
+        source, folder = self._alone(name)
+        try:
+            tree = parse(source)
+        except ScenarioError:
+            return source  # whoever loads or inspects it says what is wrong
+        return Source.of(name, source.text, source.path, helpers_of(name, source.text, tree, folder))
+
+    def _alone(self, name: str) -> tuple[Source, DiskFolder]:
+        """A scenario without its helper modules, and where they are."""
         paths = self._paths()
         if name not in paths:
             wanted = Path(str(name)).stem  # a path may have been typed: scenarios/simple.py
             hint = did_you_mean(wanted, paths) or f": there is no {wanted}.py in {self._places()}"
             raise ScenarioError(f"unknown scenario {name!r}{hint}")
-        return Source.of(name, _read(paths[name]), str(paths[name].resolve()))
+        folder = DiskFolder(paths[name].parent)
+        return Source.of(name, read(paths[name]), folder.path(paths[name].name)), folder
 
     def summary(self, name: str) -> str:
         """The first line of a scenario's docstring, without executing it; empty when there is none."""
         try:
-            return first_line(parse(self.source(name)))
+            return first_line(parse(self._alone(name)[0]))
         except ScenarioError:
             return ""
 
@@ -55,7 +69,9 @@ class Store:
         names: set[str] = set()
         for name in self.names():
             try:
-                names |= declared_names(parse(self.source(name)))
+                source = self.source(name)
+                for text in (source.text, *source.helpers.values()):
+                    names |= declared_names(parse_text(text, source.path))
             except ScenarioError:
                 continue  # reported when somebody wants to run it
         return names
@@ -90,13 +106,3 @@ class Store:
 
     def _places(self) -> str:
         return " or ".join(str(directory) for directory in self._directories)
-
-
-def _read(path: Path) -> str:
-    """A module's text, decoded as Python does it (UTF-8 unless its first lines say otherwise)."""
-    try:
-        return importlib.util.decode_source(path.read_bytes())
-    except OSError as error:
-        raise ScenarioError(f"{path} cannot be read: {error.strerror}") from None
-    except (SyntaxError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path} is not UTF-8 text: {error}") from None

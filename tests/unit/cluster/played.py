@@ -22,7 +22,7 @@ from amoc.scenario import Source
 
 __all__ = ["SOURCE", "Played", "ids"]
 
-SOURCE = Source.of("chat", "async def start(user_id): ...", "/chat.py")
+SOURCE = Source.of("chat", "async def start(user_id): ...", "/chat.py", {"_rooms.py": "ROOMS = 3"})
 
 
 class Played:

@@ -81,7 +81,7 @@ def test_snapshot_and_source() -> None:
     played.start(5)
     assert played.ask(Snapshot("a", "a1")) == SnapshotReply(played.state.desired)
     fetched = played.ask(Fetch("a", "a1", SOURCE.version))
-    assert fetched == Fetched(SOURCE.name, SOURCE.path, SOURCE.text, SOURCE.version)
+    assert fetched == Fetched(SOURCE.name, SOURCE.path, SOURCE.text, SOURCE.version, {"_rooms.py": "ROOMS = 3"})
     assert isinstance(played.ask(Fetch("a", "a1", "other")), Refused)
 
 

@@ -31,8 +31,21 @@ def write(folder: Path) -> Write:
     return write
 
 
+@pytest.fixture
+def beside(folder: Path) -> Callable[[str, str], None]:
+    """Writes a helper file, by its path from the scenarios' directory, without `.py`."""
+
+    def beside(path: str, text: str) -> None:
+        file = folder / f"{path}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    return beside
+
+
 @pytest.fixture(autouse=True)
 def _process_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_config", None)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     monkeypatch.setattr(sys, "modules", dict(sys.modules))

@@ -48,9 +48,20 @@ def test_bad_names(name: Any, reason: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_the_version_is_the_hash_of_the_text() -> None:
-    assert Source.of("a", "x", "p").version == ("2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881")
-    assert Source.of("a", "x", "p").version != Source.of("a", "y", "p").version
+def test_the_version_is_the_hash_of_all_that_runs() -> None:
+    helpers = {"_a.py": "1", "_b.py": "2"}
+    bundles = [
+        Source.of("a", "x", "p"),
+        Source.of("a", "y", "p"),
+        Source.of("b", "x", "p"),
+        Source.of("a", "x", "p", helpers),
+        Source.of("a", "x", "p", {"_a.py": "2", "_b.py": "1"}),
+        Source.of("a", "x", "p", {"_a.py": "1_b.py2"}),
+        Source.of("a", "x_a.py", "p", {"1": ""}),
+    ]
+    assert len({source.version for source in bundles}) == len(bundles)
+    assert bundles[0].version == "e8197eec1ea18962a4f72c2f992a3a779b244cf58feae22a64cba25cbea5ae5b"
+    assert Source.of("a", "x", "elsewhere", dict(reversed(helpers.items()))).version == bundles[3].version
 
 
 def test_start_alone_is_enough() -> None:

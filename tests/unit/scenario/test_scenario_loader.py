@@ -142,16 +142,6 @@ def test_a_half_executed_module_is_forgotten(write: Write, case: str) -> None:
     assert sys.modules["example"] is good
 
 
-def test_a_helper_with_a_syntax_error_is_named(write: Write, folder: Path) -> None:
-    write("x = (\n", "helper")
-    source = write("import os\nimport helper\n")
-    with pytest.raises(ScenarioError) as caught:
-        load(source)
-    assert str(caught.value) == (
-        f"{source.path}, line 2: it imports {folder}/helper.py, line 1: syntax error: '(' was never closed"
-    )
-
-
 def test_the_operators_interrupt_is_not_taken_for_the_scenarios(write: Write) -> None:
     with pytest.raises(KeyboardInterrupt):
         load(write("raise KeyboardInterrupt"))

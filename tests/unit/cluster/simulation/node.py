@@ -147,7 +147,7 @@ class NodeProcess:
                     for worker in list(self.workers.values()):
                         worker.take(messages.Begin("quit"))
                 case FetchSource(version):
-                    self.link.fetch(version)
+                    self._perform(self.link.fetch(version, self.world.now))
                     self._wake()
                 case BeatNow():
                     self._wake()
