@@ -207,6 +207,8 @@ def _slave_status(agent: Agent, bus: ZmqNodeBus, master: str) -> Callable[[], di
             "pid": os.getpid(),
             "uptime": round(time.time() - born, 1),
             "state": agent.state.state,
+            "files": agent.files.limit,
+            "shortage": agent.files.shortage,
         }
 
     return status

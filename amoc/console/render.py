@@ -241,7 +241,7 @@ def _slave(reply: Mapping[str, Any]) -> Iterable[Any]:
 
     place = "registered" if reply.get("registered") else "not registered yet"
     yield Text.assemble(("slave of ", "dim"), f"{reply.get('master', '?')}  {place}")
-    if trouble := reply.get("trouble"):
+    for trouble in filter(None, (reply.get("trouble"), reply.get("shortage"))):
         yield Text(clean(str(trouble)), "yellow")
 
 

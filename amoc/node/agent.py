@@ -13,8 +13,9 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from amoc.control import Command, Event, NodeBus, NodeLoad, Reply
+from amoc.control import Command, Event, NodeBus, NodeLoad, Refused, Reply
 from amoc.errors import AmocError, Failed
+from amoc.node.descriptors import Descriptors, raised_limit
 from amoc.node.effects import BeatNow, Effect, Emit, FetchSource, Kill, Quit, Send, Spawn
 from amoc.node.link import Link
 from amoc.node.state import NodeState
@@ -38,6 +39,7 @@ class Agent:
         self._bus = bus
         self._link = Link(state, version, os.cpu_count() or 1, address)
         self._load = _Load()
+        self.files = Descriptors(raised_limit())
         self._pool = Pool(self._worker_said, self._worker_died)
         self._spawns: dict[int, int] = {}
         self._wake = asyncio.Event()
@@ -160,6 +162,8 @@ class Agent:
         trouble = ""
         try:
             reply = await self._bus.request(request)
+        except Failed as error:  # too long to be sent, now and later
+            reply = Refused(str(error), "size")
         except (TimeoutError, AmocError) as error:
             trouble = str(error)
         self._perform(self._link.answered(request, reply, sent, time.monotonic(), time.time(), trouble))
@@ -170,6 +174,14 @@ class Agent:
             self._load.tick()
             await asyncio.sleep(TICK)
             self._perform(self.state.tick(time.monotonic()))
+            self._look_at_files()
+
+    def _look_at_files(self) -> None:
+        """Say it when more users are wanted than files can be opened."""
+        counts, run = self.state.counts(), self.state.run
+        text = self.files.look(None if run is None else run.id, counts.planned + counts.present, self.state.size)
+        if text:
+            self._event(Event("node", time.time(), "WARNING", text, self.state.name))
 
     def _spawn_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -139,6 +139,7 @@ class Link:
                 self._anew = number < self.state.desired.number  # it has lost its state: what it says now counts
                 effects = [*self.state.renewed(sent, now), *self._counted(seq, 0)]
             case BeatReply(seq=seq, durable=durable, number=number) if isinstance(request, Beat):
+                self._refusal = ""
                 self._offset.add(request.sent, reply.received, reply.sent, wall)
                 self._behind |= number > self.state.desired.number
                 effects = [*self.state.renewed(sent, now), *self._counted(seq, durable)]
@@ -167,6 +168,10 @@ class Link:
         if isinstance(request, Fetch) and self._wanted == request.version:
             self._wanted = None
             return self.state.failed(f"the scenario's source could not be fetched: {reply.reason}", now)
+        if isinstance(request, Beat) and reply.code in ("decode", "size") and (lost := self._outbox.refused()):
+            self.trouble = f"the master cannot read a beat of node {self.state.name}: {reply.reason}"
+            text = f"{self.trouble}; {lost} are given up (of {self._outbox.given_up} beats so far)"
+            return [Emit("node", "ERROR", text)]
         self.trouble = f"the master refuses node {self.state.name}: {reply.reason}"
         if reply.reason == self._refusal:
             return []

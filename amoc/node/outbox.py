@@ -6,6 +6,9 @@ there, and answers up to which beat it has them, and up to which they are on its
 * the beat that is not answered yet, which is sent again as it was, before anything newer;
 * every beat since the one that is on disk: when a restarted master says that it has less than was answered, what
   it lacks is merged into one beat (one for each seat that the node had meanwhile).
+
+A beat that the master cannot read would be sent for ever. It is tried once more without what may be the reason
+(metrics, failures, log lines), so that no user's end is lost with them; then its news are given up.
 """
 
 from collections import deque
@@ -31,6 +34,8 @@ class Outbox:
         self._kept: deque[Beat] = deque()
         self._flight: Beat | None = None
         self._gap = 0
+        self._bare = False
+        self.given_up = 0  # beats whose news the master never got, or not all of them
 
     def __repr__(self) -> str:
         return f"<Outbox at {self._seq}, {len(self._kept)} kept>"
@@ -54,7 +59,7 @@ class Outbox:
         """
         while self._kept and self._kept[0].seq <= durable:
             self._kept.popleft()
-        self._flight = None
+        self._flight, self._bare = None, False
         if seq >= self._seq:
             self._seq = seq
             return True
@@ -67,6 +72,29 @@ class Outbox:
         beat = _merged(together)
         self._flight = msgspec.structs.replace(beat, covers=beat.seq - seq)
         return first.seq - first.covers == seq
+
+    def refused(self) -> str:
+        """The master cannot read the beat under way; what is given up of it, for people."""
+        flight = self._flight
+        if flight is None:
+            return ""
+        untold = [beat for beat in self._kept if flight.seq - flight.covers < beat.seq <= flight.seq]
+        others = [beat for beat in self._kept if beat not in untold]
+        if not self._bare:
+            self._bare = True
+            self.given_up += flight.covers
+            self._flight = _bare(flight)
+            self._kept = deque(sorted([*others, *map(_bare, untold)], key=lambda beat: beat.seq))
+            return "its metrics, failures and log lines"
+        self._kept = deque(others)
+        self._flight, self._bare = None, False
+        self._gap += flight.covers
+        return "all its news (users and counts are not complete)"
+
+
+def _bare(beat: Beat) -> Beat:
+    """The beat without what only numbers and texts of the scenario's can make unreadable."""
+    return msgspec.structs.replace(beat, metrics=b"", errors=[], events=[])
 
 
 def _merged(beats: list[Beat]) -> Beat:
