@@ -54,7 +54,6 @@ REMEDIES = (
     ),
     (r"No space left on device|\[Errno 28\]|Disk quota exceeded", "make room on its disk and run the same again"),
     (r"Read-only file system", "its disk cannot be written"),
-    (r"Unable to start service amoc-", "why, say the last lines of `journalctl -u amoc-slave` on the host"),
 )
 
 

@@ -7,16 +7,23 @@ import pytest
 
 from tests.support.operator import Done
 from tests.support.site import Site
-from tests.support.terminal import until
+from tests.support.terminal import Shell, until
 
 pytestmark = [pytest.mark.lab("ejabberd"), pytest.mark.timeout(1800)]
 
 DO = "amoc_dist.do(mongoose_simple_with_metrics"
-# seconds: a new test waits until a slave that was lost in the last one cannot have users any more
-LEASE = 240
 NEW = "99.0.1"
 NOTHING = {"master": 0, "slave1": 0, "slave2": 0}
 FIRST, MORE = range(1, 101), range(1, 151)
+
+
+def do(shell: Shell) -> str:
+    """Start a test with the users 1 to 100; its reply.
+
+    A master that was stopped with its test tells the slaves of the end when it is there again: until they have said
+    that it is over, it refuses a new one.
+    """
+    return shell.run_until(f"{DO}, 1, 100)", r"slave1: users 1 to ")
 
 
 def test_prepare_changes_the_hosts_once(site: Site, prepared: Done) -> None:
@@ -59,7 +66,7 @@ def test_a_console_and_a_load(site: Site) -> None:
 def test_a_master_in_the_background_goes_on_without_its_shell(site: Site) -> None:
     with site.master():
         with site.shell("attach") as shell:
-            shell.run(f"{DO}, 1, 100)", LEASE)
+            do(shell)
             site.await_sessions(site.spread(FIRST))
             shell.ctrl_d()
             assert shell.ended() == 0
@@ -80,7 +87,7 @@ def test_a_master_in_the_background_goes_on_without_its_shell(site: Site) -> Non
 def test_a_slave_that_is_cut_off_goes_on_and_is_back_when_healed(site: Site) -> None:
     with site.master(), site.shell("attach") as shell:
         before = site.server.counts()
-        shell.run(f"{DO}, 1, 100)", LEASE)
+        do(shell)
         shell.run_until("amoc_dist.users()", r" 100 running")
         with site.lab["slave2"].cut():
             shell.run_until("amoc_dist.nodes()", r"slave2 .* lost")
@@ -97,7 +104,7 @@ def test_a_new_version_waits_for_the_end_of_a_test_or_ends_it(site: Site) -> Non
     for path, name in (("pyproject.toml", "version"), ("amoc/__init__.py", "__version__")):
         site.checkout.replace(path, f'{name} = "{version}"', f'{name} = "{NEW}"')
     with site.master(), site.shell("attach") as shell:
-        shell.run(f"{DO}, 1, 100)", LEASE)
+        do(shell)
         site.await_sessions(site.spread(FIRST))
         refused = site.checkout.make("deploy")
         assert refused.code != 0
@@ -109,14 +116,14 @@ def test_a_new_version_waits_for_the_end_of_a_test_or_ends_it(site: Site) -> Non
         assert site.amoc("--version").split()[-1] == NEW
         assert site.amoc("start")
         shell.run_until("amoc_dist.nodes()", rf"slave1 .* {NEW} .*\n.*slave2 .* {NEW} ")
-        shell.run(f"{DO}, 1, 100)", LEASE)
+        do(shell)
         site.await_sessions(site.spread(FIRST))
 
 
 @pytest.mark.usefixtures("deployed")
 def test_a_slave_that_is_killed_takes_new_users_after_its_start(site: Site) -> None:
     with site.master(), site.shell("attach") as shell:
-        shell.run(f"{DO}, 1, 100)", LEASE)
+        do(shell)
         shell.run_until("amoc_dist.users()", r" 100 running")
         site.lab["slave2"].kill()
         shell.run_until("amoc_dist.nodes()", r"slave2 .* lost")
@@ -131,12 +138,32 @@ def test_a_slave_that_is_killed_takes_new_users_after_its_start(site: Site) -> N
 
 
 @pytest.mark.usefixtures("deployed")
+def test_a_unit_that_fails_again_and_again_fails_the_deploy_of_its_host(site: Site) -> None:
+    slave, unit = site.lab["slave2"], "amoc-slave.service"
+    broken = f"/etc/systemd/system/{unit}.d/broken.conf"
+    slave.write(
+        broken,
+        "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStartPre=/bin/sh -c 'echo no luck today; exit 1'\n",
+    )
+    slave.run("systemctl", "daemon-reload")
+    slave.run("systemctl", "restart", unit, check=False)
+    done = site.checkout.make("deploy")
+    assert done.code != 0
+    assert {name for name, recap in done.recap.items() if recap.failed} == {"slave2"}
+    assert re.search(rf"(?m)^slave2: {re.escape(unit)} does not stay up: .*no luck today", done.text)
+    slave.run("rm", broken)
+    slave.run("systemctl", "daemon-reload")
+    site.checkout.made("deploy")
+    assert slave.run("systemctl", "is-active", unit).stdout == "active\n"
+
+
+@pytest.mark.usefixtures("deployed")
 def test_the_masters_host_can_be_a_slave_too(site: Site) -> None:
     site.write_inventory(["slave1", "slave2", "master"])
     site.checkout.made("prepare")
     site.checkout.made("deploy")
     assert site.checkout.make("status").text.count("slave3") == 1
     with site.master(), site.shell("attach") as shell:
-        assert "slave3: users 3 to 99 by 3" in shell.run(f"{DO}, 1, 100)", LEASE)
+        assert "slave3: users 3 to 99 by 3" in do(shell)
         site.await_sessions(site.spread(FIRST))
         assert site.server.sessions_by_address()[site.lab["master"].address] == 33

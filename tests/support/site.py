@@ -47,6 +47,7 @@ amoc:
   xmpp_accept_any_certificate: true # it is the lab's own
   rounds: 100000
   settle: 0.5
+  master_timeout: 30 # what a new test waits for when a slave was lost in the one before
   pause: 4
 """
 # A shell without colours and questions to the terminal.
