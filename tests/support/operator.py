@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.support import leaks
 
-__all__ = ["Checkout", "Done", "Recap"]
+__all__ = ["ROOT", "Checkout", "Done", "Recap"]
 
 ROOT = Path(__file__).parents[2]
 # What a shell of an operator does not have: what a make or a pytest above has set, and settings of amoc.

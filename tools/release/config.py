@@ -37,7 +37,8 @@ def render(root: Path) -> bytes:
 
 def _run(command: list[str], root: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AMOC_")}
-    environment |= {"ANSIBLE_CONFIG": str(root / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    # Ansible does not run in a locale that is not UTF-8, such as LC_ALL=C
+    environment |= {"ANSIBLE_CONFIG": str(root / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
     try:
         return subprocess.run(
             command,

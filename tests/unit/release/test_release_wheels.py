@@ -1,28 +1,17 @@
 """Wheels by pip, for other machines than this one; the index is a folder here."""
 
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from amoc.errors import Failed
+from tests.support.wheel import make_wheel
 from tools.release.archive import pack
 from tools.release.requirements import read_requirement
 from tools.release.targets import Target, read_target
 from tools.release.wheels import Wheelhouse, wheel_of
 
 OLD, NEW = read_target("cp311-manylinux_2_31_x86_64"), read_target("cp312-manylinux_2_36_aarch64")
-
-
-def make_wheel(folder: Path, name: str, tag: str = "py3-none-any", version: str = "1.0", *requires: str) -> str:
-    path = folder / f"{name}-{version}-{tag}.whl"
-    info = f"{name}-{version}.dist-info"
-    needs = "".join(f"Requires-Dist: {text}\n" for text in requires)
-    with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}\n")
-        wheel.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
-        wheel.writestr(f"{info}/RECORD", "")
-    return path.name
 
 
 @pytest.fixture
