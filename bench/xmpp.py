@@ -63,6 +63,10 @@ def _all(server: Ejabberd, binary: str) -> None:
         "amoc, await receive": amoc,
         "slixmpp, lean": slixmpp,
     }
+    if os.environ.get("AMOC_BENCH_ESCALUS"):
+        clients["escalus"] = [*python, "bench.peers.escalus_peer"]
+    else:
+        print("escalus is left out: AMOC_BENCH_ESCALUS does not say where it is; bench/peers/escalus_peer.py says how")
     tsung = {}
     if shutil.which("tsung") is not None:
         tsung = {"tsung": [*python, "bench.peers.tsung_peer"]}
