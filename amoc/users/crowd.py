@@ -292,14 +292,16 @@ class Crowd:
         self._reaper = None
         now = monotonic()
         for user, (since, again) in list(self._dying.items()):
-            if now - since >= GIVE_UP:
+            # One step in one look: when the loop itself was held up, users have had no turn to end in until now.
+            if again < len(CANCEL_AGAIN):
+                if now - since >= CANCEL_AGAIN[again]:
+                    self._dying[user] = (since, again + 1)
+                    user.run.cancel()
+            elif now - since >= GIVE_UP:
                 del self._dying[user]
                 if user.flags & LEAVING:
                     self._tally.leaving -= 1
                 self._end(user, "stuck")
-            elif again < len(CANCEL_AGAIN) and now - since >= CANCEL_AGAIN[again]:
-                self._dying[user] = (since, again + 1)
-                user.run.cancel()
         if self._dying:
             self._reaper = self._loop.call_later(0.1, self._reap)
 

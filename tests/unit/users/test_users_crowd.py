@@ -305,6 +305,25 @@ async def test_a_decorated_async_start_is_refused_readably(people: Make) -> None
 # Removal
 
 
+async def test_who_had_no_turn_to_end_in_is_not_given_up(people: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop was held up for ten seconds after the users were cancelled."""
+    ahead = 0.0
+    monkeypatch.setattr(crowd_module, "monotonic", lambda: monotonic() + ahead)
+
+    async def start(user_id: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.Event().wait()  # until it is cancelled again
+
+    some = people(start)
+    some.come(50)
+    await some.until(running=50)
+    assert some.crowd.drop(range(1, 51), force=True) == 50
+    ahead = 10.0
+    assert await some.until(removed=50) == Tally(removed=50, starts=50)
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Users that do not end are given up ten times sooner."""
