@@ -91,7 +91,7 @@ CORE: tuple[Setting, ...] = (
         float,
         60.0,
         "seconds that a slave without its master keeps the load going",
-        at_least(1),
+        at_least(5),  # a beat comes each second, and its answer may take some
         "restart",
     ),
     Setting(
