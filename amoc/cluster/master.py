@@ -65,7 +65,7 @@ class Master:
         # The numbers of a master that has lost its state go on above those of the one before.
         self.state = ClusterState(self._settings, version, int(self.born * 1000))
         self._info: Info | None = None
-        self._checking: asyncio.Future[Info] | None = None  # a scenario's check, which `stop` may break off
+        self._preparing: asyncio.Future[Info] | None = None  # what precedes a run, which `stop` may break off
         self._settings_lock = asyncio.Lock()
         if journal is not None and (found := journal.read()) is not None:
             self._restore(found)
@@ -148,8 +148,7 @@ class Master:
         self._up(nodes)
         self.preparing = source.name
         try:
-            info = await self._check(source, settings)
-            await self._quiet()
+            info = await self._prepared(source, settings)
             chosen = self._up(nodes)
             self._info = info
             self._settings.begin(info)
@@ -169,17 +168,22 @@ class Master:
         if self.state.active():
             raise BadInput(f"{self.state.run.scenario} is running already: stop it first, or add users to it")
 
-    async def _check(self, source: Source, settings: Mapping[str, Any]) -> Info:
-        """Inspect what is to be run. Raises Failed when `stop` breaks it off."""
-        self._checking = asyncio.ensure_future(inspect(source, settings, layer=self.config.layer(), extra=self._extra))
+    async def _prepared(self, source: Source, settings: Mapping[str, Any]) -> Info:
+        """Inspect what is to be run, and wait until it may begin. Raises Failed when `stop` breaks it off."""
+        self._preparing = asyncio.ensure_future(self._prepare(source, settings))
         try:
-            return await self._checking
+            return await self._preparing
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
             raise Failed(f"{source.name} was stopped before it began") from None
         finally:
-            self._checking = None
+            self._preparing = None
+
+    async def _prepare(self, source: Source, settings: Mapping[str, Any]) -> Info:
+        info = await inspect(source, settings, layer=self.config.layer(), extra=self._extra)
+        await self._quiet()
+        return info
 
     async def _quiet(self) -> None:
         """Wait until no lost node can have users of the last test any more."""
@@ -286,10 +290,10 @@ class Master:
 
         `reason` is for the report, unless there is one already.
         """
-        if self._checking is not None:  # nothing is started yet
-            checking, members = self._checking, list(self.state.members.by_name.values())
-            checking.cancel()
-            await asyncio.wait({checking})
+        if self._preparing is not None:  # nothing is started yet
+            preparing, members = self._preparing, list(self.state.members.by_name.values())
+            preparing.cancel()
+            await asyncio.wait({preparing})
             return {member.name: {"state": member.state} for member in members}
         if self.state.active():
             self.state.stop(force, reason)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,22 @@ async def test_two_consoles_add_and_remove_at_once(tmp_path: Path) -> None:
         removed = await asyncio.gather(*(node.op("local.remove", n, force=n % 2 == 0) for n in (2, 3, 4)))
         assert [r["local"]["removed"] for r in removed] == [2, 3, 4]
         await node.until_users(wanted=23)
+
+
+async def test_stop_ends_the_wait_for_a_lost_slave_s_users(tmp_path: Path) -> None:
+    async with local(tmp_path, {"idle": IDLE}) as node:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(node.context.master.state, "quiet_at", lambda: time.monotonic() + 3600)
+            starting = asyncio.create_task(node.do("idle", 1, 5))
+            async with asyncio.timeout(60):
+                while not any("waiting for their end" in event["text"] for event in node.events):
+                    assert not starting.done()
+                    await asyncio.sleep(0.01)
+            assert await node.op("local.stop") == {"local": {"state": "idle"}}
+            with pytest.raises(Failed, match="idle was stopped before it began"):
+                await starting
+        assert (await node.op("local.status"))["state"] == "idle"
+        assert await node.do("idle", 1, 2) == {"local": {"users": [[1, 2, 1]]}}
 
 
 async def test_two_consoles_do_and_stop_at_once(tmp_path: Path) -> None:
