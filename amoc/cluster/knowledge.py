@@ -21,6 +21,7 @@ class Knowledge:
     """The desired state, the nodes, their books and metrics, the ids in use.
 
     `absent`: incarnations that may still have users of this run or an earlier one without being in it, by their names.
+    `through`: incarnations that have told the end of this run, and have no users of it whatever becomes of them.
     `removings`: removals that are not answered by all. `released`: ids that nodes have let go, to be handed on at
     once. `moving`: ids that are to be let go. `balanced`: seats that have got their share. `changes` rises with
     whatever is worth to be written down. `due`: something has happened after which the master may have to act.
@@ -51,6 +52,7 @@ class Knowledge:
         self.moving = IdSet()
         self.balanced: set[tuple[str, int]] = set()
         self.told: set[str] = set()
+        self.through: set[str] = set()
 
     # The run
 
@@ -169,12 +171,12 @@ class Knowledge:
         heard = self.members.heard(incarnation)
         return -1.0 if heard is None else heard + self.run.lease + MARGIN
 
+    def unfinished(self) -> dict[str, str]:
+        """Incarnations in a seat of the run that have not told its end, by their names."""
+        seats = self.desired.seats.items()
+        return {seat.incarnation: node for node, seat in seats if seat.incarnation not in self.through}
+
     def quiet_at(self) -> float:
         """When no node can have users any more that are not in the books."""
-        unfinished = [
-            seat.incarnation
-            for node, seat in self.desired.seats.items()
-            if not (self.reachable(node) and self.done(self.members.by_name[node], "over"))
-        ]
-        times = [self.gone_at(incarnation) for incarnation in (*self.absent, *unfinished)]
+        times = [self.gone_at(incarnation) for incarnation in {**self.absent, **self.unfinished()}]
         return max((at for at in times if at is not None), default=0.0)

@@ -33,6 +33,7 @@ class Saved(msgspec.Struct):
     books: SavedBooks
     store: SavedStore
     removings: list[Removing]
+    through: list[str] = []
     source: Source | None = None
     info: Info | None = None
     runtime: dict[str, Any] = {}
@@ -54,6 +55,7 @@ def save(state: ClusterState) -> Saved:
         books=state.books.saved(),
         store=state.store.saved(),
         removings=state.removings,
+        through=sorted(state.through),
         source=state.source,
     )
 
@@ -69,6 +71,7 @@ def restore(state: ClusterState, saved: Saved, now: float) -> None:
     state.books.restore(saved.books)
     state.store.restore(saved.store)
     state.removings = saved.removings
+    state.through = set(saved.through)
     state.source = saved.source
     state.durable = dict(saved.books.seqs)
     if saved.desired.phase == "over":

@@ -150,6 +150,8 @@ class ClusterState(Knowledge):
         self._effects += [Pass(event) for event in beat.events]
         if not of_run or beat.phase == "over":
             self.absent.pop(beat.incarnation, None)
+        if of_run and beat.phase == "over":
+            self.through.add(beat.incarnation)
         if account is None:
             return
         self.store.apply(beat.node, delta, now)
@@ -207,9 +209,7 @@ class ClusterState(Knowledge):
 
     def start(self, run: Run, source: Source, nodes: Iterable[str]) -> None:
         """Begin a run on these nodes, which are up."""
-        for node, seat in self.desired.seats.items():
-            if not (self.reachable(node) and self.done(self.members.by_name[node], "over")):
-                self.absent[seat.incarnation] = node
+        self.absent |= self.unfinished()
         seats = {node: self.members.by_name[node].incarnation for node in nodes}
         self.source = source
         self.clear()

@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 
 from amoc.cluster.books import MOST_ERRORS
+from amoc.cluster.rules import FixedRules
+from amoc.cluster.saved import decode, encode, restore, save
+from amoc.cluster.state import ClusterState
 from amoc.control import (
     Beat,
     BeatReply,
@@ -293,3 +296,24 @@ def test_steps_tell_when() -> None:
     step = played.commands[-1]
     assert isinstance(step, Step)
     assert step.time == played.now
+
+
+def test_nobody_waits_for_a_node_that_has_told_the_end_and_was_started_anew() -> None:
+    played = Played().running(9, lease=60.0)
+    played.state.stop(force=True)
+    for phase in ("stop", "teardown", "over"):
+        for name in ("a", "b"):
+            played.beat(name, phase=phase)
+    played.tick(5)
+    for name in ("a", "b", "c"):  # c was ended before it had told anything
+        assert isinstance(played.hello(name, "2"), Welcome)
+    assert played.state.unfinished() == {"c1": "c"}
+    assert played.state.quiet_at() > played.now + 50
+    restarted = ClusterState(FixedRules(), "0.1")
+    restore(restarted, decode(encode(save(played.state))), played.now)
+    assert restarted.unfinished() == {"c1": "c"}
+    played.tick(70, alive=())
+    assert played.state.quiet_at() <= played.now
+    played.start(9, run_id="r2", nodes=["a", "b"])
+    assert played.state.through == set()
+    assert played.state.unfinished() == {"a2": "a", "b2": "b"}
