@@ -137,12 +137,13 @@ class Books:
 
     def counts(self, seats: Mapping[str, Seat], missing: Container[str], *, shown: bool = False) -> Counts:
         """All users of the run; `missing` are the nodes that are lost."""
-        total = Counts()
-        for account in self.accounts.values():
+
+        def given(account: Account) -> int:
             seat = seats.get(account.node)
-            given = count(granted(seat.grants)) if seat is not None and seat.number == account.seat else 0
-            total = total.plus(account.total(given, missing=account.node in missing, shown=shown))
-        return total
+            return count(granted(seat.grants)) if seat is not None and seat.number == account.seat else 0
+
+        accounts = self.accounts.values()
+        return Counts.total(a.total(given(a), missing=a.node in missing, shown=shown) for a in accounts)
 
     @property
     def removed(self) -> int:

@@ -55,6 +55,9 @@ __all__ = ["ClusterState"]
 
 C = TypeVar("C", bound=Command)
 
+LOOK = 1.0
+"""Seconds between two looks at all that may be due when nothing has happened: time passes, settings change."""
+
 
 class ClusterState(Knowledge):
     """All that decisions are made from.
@@ -68,6 +71,7 @@ class ClusterState(Knowledge):
         self.version = version
         self.durable: dict[str, int] | None = None
         self._effects: list[Effect] = []
+        self._advanced = 0.0
 
     def take(self) -> list[Effect]:
         """What is to be done, in order."""
@@ -164,13 +168,15 @@ class ClusterState(Knowledge):
 
     def tick(self, now: float, wall: float) -> None:
         """Time has passed: who is missed, and what follows from it."""
-        for member in self.members.look(now):
+        missed = self.members.look(now)
+        for member in missed:
             self._say_missed(member, now)
-        self.advance(now, wall)
+        if missed or self.due or not 0 <= now - self._advanced < LOOK:
+            self.advance(now, wall)
 
     def advance(self, now: float, wall: float) -> None:
         """Do what is due."""
-        self.due = False
+        self.due, self._advanced = False, now
         upkeep.advance(self, now, wall)
         self._notice_end()
 

@@ -171,6 +171,8 @@ def _pace(state: "ClusterState", now: float, wall: float) -> bool:
 
 def _balance(state: "ClusterState", now: float, wall: float) -> bool:
     """A node that has joined gets its share of the users that others have."""
+    if all((node, seat.number) in state.balanced for node, seat in state.desired.seats.items()):
+        return False
     places = state.places()
     for place in places:
         seat = state.desired.seats[place.name]

@@ -4,7 +4,7 @@ Pure: no I/O. Everything is msgpack by msgspec; a message that does not decode i
 Times are Unix seconds unless said otherwise. `metrics` is a packed `amoc.metrics.Delta`, opaque here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -87,6 +87,11 @@ class Counts(msgspec.Struct):
     def over(self) -> int:
         """Users whose life has ended."""
         return self.finished + self.failed + self.removed + self.stopped + self.stuck + self.unstarted + self.lost
+
+    @classmethod
+    def total(cls, counts: Iterable["Counts"]) -> "Counts":
+        """The sum of any number of them, field by field."""
+        return cls(*map(sum, zip(*map(_numbers, counts), strict=True)))
 
 
 _numbers: Callable[[Counts], tuple[int, ...]] = msgspec.structs.astuple

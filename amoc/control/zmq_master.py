@@ -15,11 +15,11 @@ from zmq.utils import z85
 
 from amoc.control import messages, zap
 from amoc.control.complaints import Complaints
-from amoc.control.desired import Command
+from amoc.control.desired import Command, Desired
 from amoc.control.gate import Refusal, admit
 from amoc.control.keys import KeyPair
 from amoc.control.limits import REPLY_LIMIT, REQUEST_LIMIT
-from amoc.control.messages import Refused, Reply, Request
+from amoc.control.messages import Refused, Reply, Request, SnapshotReply
 from amoc.control.zmq_sockets import FAILED_HANDSHAKES, Context, Drain, Monitor, Socket, bind, curve_server, endpoint
 from amoc.errors import BadInput
 
@@ -53,6 +53,7 @@ class ZmqMasterBus:
         self._context: Context = zmq.Context()
         self._monitors: list[Monitor] = []
         self._drains: list[Drain] = []
+        self._snapshot: tuple[Desired, bytes] | None = None  # the last that was asked for, which nothing changes
         try:
             self._zap = self._context.socket(zmq.REP)
             self._zap.linger = 0
@@ -161,7 +162,7 @@ class ZmqMasterBus:
             self._complain(request.kind, owner, request.reason)
             return messages.encode(Refused(request.reason, request.kind))
         try:
-            reply = messages.encode(handler(request))
+            reply = self._encoded(handler(request))
         except Exception:  # a mistake of the master's own: that one node is told, and all others are served
             _log.exception("a request of node %s could not be answered", owner)
             return messages.encode(Refused("the master could not answer: an internal error, see its log"))
@@ -170,6 +171,14 @@ class ZmqMasterBus:
             self._complain("size", owner, reason)
             return messages.encode(Refused(reason, "size"))
         return reply
+
+    def _encoded(self, reply: Reply) -> bytes:
+        """The reply as it travels; the state that all slaves ask for after a command is encoded once."""
+        if not isinstance(reply, SnapshotReply):
+            return messages.encode(reply)
+        if self._snapshot is None or self._snapshot[0] is not reply.desired:
+            self._snapshot = reply.desired, messages.encode(reply)
+        return self._snapshot[1]
 
     def _complain(self, kind: str, who: str, text: str) -> None:
         self._complaints.note(kind, who, text, time.monotonic())

@@ -106,6 +106,10 @@ class Distribution(msgspec.Struct, array_like=True):
             self.min = low
         if high > self.max:
             self.max = high
+        self.count_in(counts)
+
+    def count_in(self, counts: Iterable[tuple[int, int]]) -> None:
+        """Add counts by bucket, whose sum and extremes are in already."""
         buckets = self.buckets
         if not buckets:
             self.buckets = dict(counts)

@@ -22,10 +22,16 @@ def test_a_distribution_comes_out_as_it_went_in(counts: dict[int, int], low: flo
 
 @pytest.mark.parametrize(("largest", "width"), [(255, 1), (256, 4), (2**32 - 1, 4), (2**32, 8), (2**64 - 1, 8)])
 def test_counts_take_the_room_that_they_need(largest: int, width: int) -> None:
-    packed = PackedDistribution.of(Distribution({5: largest, 7: 1}, 1.0, 1.0, 1.0))
-    assert packed.keys == b"\x05\x00\x07\x00"
+    packed = PackedDistribution.of(Distribution({5: largest, 4103: 1}, 1.0, 1.0, 1.0))
+    assert packed.keys == b"\x05\x00\x07\x10"
     assert len(packed.counts) == 2 * width
-    assert dict(packed.items()) == {5: largest, 7: 1}
+    assert dict(packed.items()) == {5: largest, 4103: 1}
+
+
+def test_what_lies_close_together_goes_in_planes() -> None:
+    packed = PackedDistribution.of(Distribution({5: 1, 6: 2, 8: 3}, 1.0, 1.0, 1.0))
+    assert (packed.keys, packed.low, packed.size, packed.planes) == (b"", 5, 1, b"\x09\x0a")
+    assert dict(packed.items()) == {5: 1, 6: 2, 8: 3}
 
 
 def test_a_count_beyond_64_bits_is_no_count() -> None:
@@ -64,6 +70,12 @@ def test_no_bytes_are_an_empty_delta() -> None:
         ["\x01\x00", b"\x01", 0.0, 0.0, 0.0],
         [b"\x01\x00", b"\x01", "much", 0.0, 0.0],
         [{1: 1}, 0.0, 0.0, 0.0],
+        [b"", b"", 0.0, 0.0, 0.0, 5, 0, b"\x01"],
+        [b"", b"", 0.0, 0.0, 0.0, 5, 2, b"\x01"],
+        [b"", b"", 0.0, 0.0, 0.0, -1, 1, b"\x01"],
+        [b"", b"", 0.0, 0.0, 0.0, 65_535, 2, b"\x01\x01"],
+        [b"", b"", 0.0, 0.0, 0.0, 5, 1, b"\x01" * 65],
+        [b"\x01", b"", 0.0, 0.0, 0.0, 5, 1, b"\x01"],
     ],
 )
 def test_what_does_not_fit_is_refused(histogram: object) -> None:
