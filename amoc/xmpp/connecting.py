@@ -105,6 +105,7 @@ async def negotiate(client: Client, kind: type[S], notice: Callable[[str], None]
         sasl=options.sasl,
         token=fill(options.token, user_id),
         certificate=bool(options.client_certificate),
+        scram_cache=options.scram_cache,
     )
     server = parse_address(options.server(user_id))
     try:

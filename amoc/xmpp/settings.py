@@ -87,6 +87,12 @@ SETTINGS = (
         "xmpp_ca_file", str, "", "authorities (PEM) to check certificates with; empty: the system's", check=_readable
     ),
     Setting("xmpp_sasl", str, "", "SASL mechanism; empty: the strongest that the server offers", check=_mechanism),
+    Setting(
+        "xmpp_scram_cache",
+        bool,
+        True,
+        "keep a user's salted password for its next login by SCRAM; off: each login computes it",
+    ),
     Setting("xmpp_token", str, "", "OAuth token instead of a password, {id} as above", check_pattern, secret=True),
     Setting("xmpp_client_certificate", str, "", "our certificate and its key (PEM), {id} as above", check_pattern),
     Setting("xmpp_login_timeout", float, 30.0, "seconds for a whole login", check=at_least(0.001)),
@@ -131,6 +137,7 @@ class Options:
     accept_any_certificate: bool
     ca_file: str
     sasl: str
+    scram_cache: bool
     token: str = field(repr=False)
     client_certificate: str
     login_timeout: float

@@ -29,6 +29,7 @@ class Login:
 
     `sasl` fixes the mechanism, "" takes the strongest; "" as `resource` lets the server choose one. `token` takes
     the place of the password (OAUTHBEARER); `certificate`: TLS shows one of ours, which may do for both (EXTERNAL).
+    `scram_cache`: the salted password is kept for the next login.
     """
 
     domain: str
@@ -39,6 +40,7 @@ class Login:
     sasl: str = ""
     token: str = field(default="", repr=False)
     certificate: bool = False
+    scram_cache: bool = True
 
 
 class ClientStream(Stream):
@@ -146,7 +148,7 @@ class ClientStream(Stream):
         choice = choose(login.sasl, offered, who, self.bindings, self._their_bindings, secure=secure)
         name = choice.name
         try:
-            mechanism = client_mechanism(name, who, binding=choice.binding, able=choice.able)
+            mechanism = client_mechanism(name, who, binding=choice.binding, able=choice.able, keep=login.scram_cache)
             self._write(f"<auth xmlns='{ns.SASL}' mechanism='{name}'>{encode(mechanism.first())}</auth>")
             while True:
                 answer = yield

@@ -268,11 +268,11 @@ class Accounts:
 
 
 def client_mechanism(
-    name: str, who: Credentials, *, binding: Binding | None = None, able: bool = False
+    name: str, who: Credentials, *, binding: Binding | None = None, able: bool = False, keep: bool = True
 ) -> ClientMechanism:
     """The client's side of mechanism `name`, one of MECHANISMS. Raises SaslFailure on impossible names.
 
-    `binding` and `able`: see `Scram`.
+    `binding`, `able` and `keep`: see `Scram`.
     """
     if name == "PLAIN":
         return Plain(who.username, who.password)
@@ -282,7 +282,7 @@ def client_mechanism(
         return External()
     if name == "OAUTHBEARER":
         return OAuthBearer(who.username, who.domain, who.token)
-    return Scram(name, who.username, who.password, binding=binding, able=able)
+    return Scram(name, who.username, who.password, binding=binding, able=able, keep=keep)
 
 
 def server_mechanism(name: str, accounts: Accounts) -> ServerMechanism:

@@ -1,6 +1,7 @@
 """SCRAM, both sides (RFC 5802, 7677), with and without channel binding (RFC 5929, 9266)."""
 
 import base64
+import functools
 import hashlib
 import hmac
 import secrets
@@ -9,13 +10,17 @@ from typing import Final
 
 from amoc.xmpp.core.saslprep import SaslFailure, saslprep
 
-__all__ = ["HASHES", "MAX_ITERATIONS", "Binding", "Scram", "ScramServer"]
+__all__ = ["HASHES", "MAX_ITERATIONS", "Binding", "Scram", "ScramServer", "salted"]
 
 HASHES: Final = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
 # RFC 5802, 5.1 asks for at least 4096, servers are set to 4096 … 100,000. Meanwhile the event loop stands
 # still: at this limit for about 0.1 s, and no lying server can stop the other users for longer.
 MAX_ITERATIONS: Final = 200_000
 _SERVER_ITERATIONS: Final = 4096
+# Salted passwords that a process keeps, each some 500 bytes.
+_KEPT: Final = 10_000
+# What the salts of our server's accounts are made of: as everywhere, an account keeps its salt.
+_SALTS: Final = secrets.token_bytes(16)
 
 Binding = tuple[str, bytes]
 """A channel binding: its type (RFC 5929, 9266) and its data."""
@@ -26,16 +31,18 @@ class Scram:
 
     `binding` is the channel binding (type, data) of a mechanism whose name ends in -PLUS. Without one, `able` says
     whether we could have bound, but the server does not offer to: a server that did offer it then refuses us,
-    because somebody between has taken its offer away (RFC 5802, 6).
+    because somebody between has taken its offer away (RFC 5802, 6). With `keep` the salted password of a login is
+    kept for the user's next one, as clients do (RFC 5802, 5.1); without it is computed anew.
     """
 
     said = ""
 
     def __init__(
         self, name: str, username: str, password: str, nonce: str = "", *, binding: Binding | None = None,
-        able: bool = False,
+        able: bool = False, keep: bool = True,
     ) -> None:  # fmt: skip
         self.name = name
+        self._salt = salted if keep else salted.__wrapped__
         self._hash = HASHES[name.removesuffix("-PLUS")]
         flag = f"p={binding[0]}" if binding is not None else "y" if able else "n"
         self._header = f"{flag},,"
@@ -83,13 +90,13 @@ class Scram:
         iterations = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
         if not salt or not 0 < iterations <= MAX_ITERATIONS:
             raise SaslFailure("malformed-request", f"no salt, or impossible iteration count {text[:20]!r}")
-        salted = hashlib.pbkdf2_hmac(self._hash, self._password, salt, iterations)
+        key = self._salt(self._hash, self._password, salt, iterations)
         final = f"c={base64.b64encode(self._bound).decode()},r={nonce}"
         message = b",".join((self._bare.encode(), challenge, final.encode()))
-        client_key = hmac.digest(salted, b"Client Key", self._hash)
+        client_key = hmac.digest(key, b"Client Key", self._hash)
         stored_key = hashlib.new(self._hash, client_key).digest()
         proof = _xor(client_key, hmac.digest(stored_key, message, self._hash))
-        self._signature = hmac.digest(hmac.digest(salted, b"Server Key", self._hash), message, self._hash)
+        self._signature = hmac.digest(hmac.digest(key, b"Server Key", self._hash), message, self._hash)
         return f"{final},p={base64.b64encode(proof).decode()}".encode()
 
 
@@ -133,8 +140,8 @@ class ScramServer:
         password = self._password(self.username)
         if password is None:
             raise SaslFailure("not-authorized", "no such account")
-        salt = secrets.token_bytes(16)
-        self._salted = hashlib.pbkdf2_hmac(self._hash, saslprep(password).encode(), salt, _SERVER_ITERATIONS)
+        salt = hmac.digest(_SALTS, self.username.encode(), "sha256")[:16]
+        self._salted = salted(self._hash, saslprep(password).encode(), salt, _SERVER_ITERATIONS)
         self._nonce = fields["r"] + secrets.token_urlsafe(18)
         bound = self._bindings[kind] if self._plus else b""
         self._header = base64.b64encode(flag + b"," + authorize + b"," + bound).decode()
@@ -156,6 +163,12 @@ class ScramServer:
         server_key = hmac.digest(self._salted, b"Server Key", self._hash)
         signature = hmac.digest(server_key, message, self._hash)
         return True, b"v=" + base64.b64encode(signature)
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def salted(kind: str, password: bytes, salt: bytes, iterations: int) -> bytes:
+    """SaltedPassword of RFC 5802, 3, `kind` being the hash: nearly all that a login by SCRAM costs."""
+    return hashlib.pbkdf2_hmac(kind, password, salt, iterations)
 
 
 def _error(value: str) -> SaslFailure:

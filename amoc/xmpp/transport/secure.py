@@ -78,10 +78,11 @@ class SecureTransport(asyncio.Transport, asyncio.Protocol):
             if not done.done():
                 done.set_exception(error)
         else:
-            self._pass_on()
             self._done = None
             if not done.done():
                 done.set_result(None)
+            # whoever waited for that goes on before this: what it writes first takes our end of the handshake along
+            asyncio.get_running_loop().call_soon(self._pass_on)
 
     def begin(self, protocol: asyncio.Protocol) -> None:
         """Give `protocol` what comes, beginning with what has come behind the handshake."""

@@ -100,6 +100,7 @@ class TcpConnection(Connection, asyncio.Protocol):
             raise ConnectionResetError("the connection was closed during the TLS handshake")
         self._transport = over
         self._perform(self._stream.tls_started())
+        self.flush()  # our end of the handshake leaves with it
         over.begin(self)
 
     # -- asyncio's callbacks ---------------------------------------------------------------------------
@@ -111,6 +112,8 @@ class TcpConnection(Connection, asyncio.Protocol):
             self._transport.abort()
             return
         self._begin("tls" if self._secure else "connect")
+        if self._secure:
+            self.flush()  # our end of the handshake leaves with it
 
     def _begin(self, after: str) -> None:
         """The transport is there, `after` being the last step of making it."""

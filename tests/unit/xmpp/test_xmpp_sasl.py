@@ -1,6 +1,7 @@
 """SASL: the RFCs' own examples, client against server, and servers that lie."""
 
 import base64
+import hashlib
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +23,7 @@ from amoc.xmpp.core.sasl import (
     server_mechanism,
 )
 from amoc.xmpp.core.saslprep import saslprep
-from amoc.xmpp.core.scram import MAX_ITERATIONS, Scram, ScramServer
+from amoc.xmpp.core.scram import MAX_ITERATIONS, Scram, ScramServer, salted
 
 # RFC 5802, 5 and RFC 7677, 3: mechanism, nonce, challenge, our proof, the server's signature
 EXAMPLES = {
@@ -51,6 +52,39 @@ def test_the_example_of_the_rfc(name: str) -> None:
     assert not client.done
     assert client.answer(signature) == b""
     assert client.done
+
+
+@pytest.mark.parametrize(("keep", "computed"), [(True, 1), (False, 3)])
+def test_a_salted_password_is_kept_for_the_next_login(
+    keep: bool, computed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    pbkdf2 = hashlib.pbkdf2_hmac
+
+    def counted(kind: str, password: bytes, salt: bytes, iterations: int) -> bytes:
+        calls.append(salt)
+        return pbkdf2(kind, password, salt, iterations)
+
+    salted.cache_clear()
+    monkeypatch.setattr(hashlib, "pbkdf2_hmac", counted)
+    nonce, challenge, proof, signature = EXAMPLES["SCRAM-SHA-256"]
+    for _ in range(3):
+        client = Scram("SCRAM-SHA-256", "user", "pencil", nonce, keep=keep)
+        assert client.answer(challenge) == proof
+        client.answer(signature)
+        assert client.done
+    assert len(calls) == computed
+    other = Scram("SCRAM-SHA-256", "user", "another password", nonce, keep=keep)
+    assert other.answer(challenge) != proof
+
+
+def test_an_account_of_our_server_keeps_its_salt() -> None:
+    def salt(user: str) -> str:
+        server = ScramServer("SCRAM-SHA-1", lambda _: "secret")
+        _, challenge = server.step(f"n,,n={user},r=abc".encode())
+        return challenge.decode().split(",")[1]
+
+    assert salt("crow") == salt("crow") != salt("rook")
 
 
 @pytest.mark.parametrize("name", SCRAMS)

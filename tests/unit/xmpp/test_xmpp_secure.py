@@ -44,6 +44,21 @@ class Peer(asyncio.Protocol):
         assert len(self.came) >= size
 
 
+class Counting:
+    """A transport, and how often something was written to it; uvloop's cannot be changed."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.writes = 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes += 1
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)
+
+
 def client_context(version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
     """Of a client that accepts any certificate."""
     context = ssl.create_default_context()
@@ -70,9 +85,11 @@ async def pair() -> AsyncIterator[tuple[Peer, Peer]]:
         while not accepted:
             await asyncio.sleep(0)
         far = accepted[0]
-        yield near, far
-        for peer in (near, far):
-            peer.made.result().abort()
+        try:
+            yield near, far
+        finally:
+            for peer in (near, far):
+                peer.made.result().abort()
     server.close()
     await server.wait_closed()
 
@@ -112,6 +129,20 @@ async def test_bytes_go_both_ways(version: ssl.TLSVersion) -> None:
             assert await near.lost is None
             assert await far.lost is None
         assert far.came == BIG + b"!"
+
+
+async def test_what_is_written_first_leaves_together_with_the_end_of_the_handshake() -> None:
+    async with pair() as (near, far):
+        below = Counting(near.made.result())
+        server = asyncio.ensure_future(secure(far.made.result(), server_context(), server_side=True))
+        ours = await secure(cast("asyncio.Transport", below), client_context(), hostname="localhost")
+        ours.write(b"hello")
+        theirs = await server
+        peer = Peer()
+        theirs.begin(peer)
+        await peer.until(5)
+        assert peer.came == b"hello"
+        assert below.writes == 2  # ClientHello, and this
 
 
 async def test_what_comes_behind_the_handshake_is_kept_for_the_protocol() -> None:
