@@ -7,7 +7,7 @@ import argparse
 import os
 import platform
 
-from bench import arrival, bridge, control, memory, metrics, scaling, xmpp
+from bench import arrival, bridge, control, deploy, memory, metrics, scaling, xmpp
 
 BENCHMARKS = {
     "memory": memory,
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "scaling": scaling,
     "xmpp": xmpp,
     "bridge": bridge,
+    "deploy": deploy,
 }
 
 
