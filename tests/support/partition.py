@@ -6,8 +6,6 @@ with Partition(port) as network:     # the slave's control_port is network.port
 """
 
 import asyncio
-import random
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.badwire import BadWire
+from tests.support.servers.process import free_pair
 
 __all__ = ["Partition"]
 
@@ -23,7 +22,7 @@ class Partition:
     """Two wires to `target` and the next port, in a thread with a loop of its own."""
 
     def __init__(self, target: int) -> None:
-        self.port = _free_pair()
+        self.port = free_pair()
         self._wires = [BadWire(target + offset, self.port + offset) for offset in (0, 1)]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="partition")
@@ -54,17 +53,3 @@ class Partition:
         finally:
             for stall in stalls:
                 self._loop.call_soon_threadsafe(stall.__exit__, None, None, None)
-
-
-def _free_pair() -> int:
-    """The first of two neighbouring ports that are free now."""
-    while True:
-        port = random.SystemRandom().randrange(20000, 32000)
-        try:
-            for one in (port, port + 1):
-                with socket.socket() as probe:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    probe.bind(("127.0.0.1", one))
-        except OSError:
-            continue
-        return port

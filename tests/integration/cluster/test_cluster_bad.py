@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers.process import free_ports
+from tests.support.servers.process import free_pair, free_ports
 from tests.support.terminal import Workplace
 
 
@@ -14,7 +14,7 @@ from tests.support.terminal import Workplace
 def place(tmp_path: Path) -> Iterator[Workplace]:
     """A folder with a master's settings and keys."""
     workplace = Workplace(tmp_path)
-    (port,) = free_ports(1)
+    port = free_pair()
     (tmp_path / "app.config").write_text(f'role = "master"\ncontrol_port = {port}\nworkers = 1\n')
     yield workplace
     workplace.close()

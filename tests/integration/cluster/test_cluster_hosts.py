@@ -15,7 +15,7 @@ from amoc.console import daemon
 from amoc.console.node_dir import NodeDir
 from amoc.control.keys import new_pairs
 from tests.support.leaks import MARK
-from tests.support.servers.process import free_ports
+from tests.support.servers.process import free_pair, free_ports
 from tests.support.sshd import Sshd
 from tests.support.terminal import Workplace, gone, until
 
@@ -45,7 +45,7 @@ class Site:
         self.place = Workplace(folder / "master")
         self.place.environment |= {"HOME": str(sshd.home), "PYTHONPATH": os.pathsep.join(sys.path)}
         self.place.environment.pop("SSH_AUTH_SOCK", None)
-        (port,) = free_ports(1)
+        port = free_pair()
         keys = folder / "keys"
         new_pairs(keys, ["master", "s1", "s2", "s3"])
         common = f'control_port = {port}\nkeys_dir = "{keys}"\n'

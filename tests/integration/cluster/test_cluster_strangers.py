@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers.process import free_ports
+from tests.support.servers.process import free_pair
 from tests.support.terminal import Workplace, until
 
 # amoc as it will be some day: it speaks another protocol.
@@ -29,7 +29,7 @@ class Slaves:
         self.place = place
         self._directories: list[str] = []
         self._others: list[subprocess.Popen[bytes]] = []
-        (port,) = free_ports(1)
+        port = free_pair()
         (place.folder / "app.config").write_text(f'role = "master"\ncontrol_port = {port}\nworkers = 1\n')
         for command in (("keys", "new", "master", "slave1", "slave2"), ("start",)):
             done = place.amoc(*command)

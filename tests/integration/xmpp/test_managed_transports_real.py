@@ -1,4 +1,4 @@
-"""Stream management over direct TLS, WebSocket and BOSH: what `test_managed_real` does over TCP.
+"""Stream management over every transport: sessions that are killed and resumed lose and double nothing.
 
 What the servers make of it (ejabberd 23.01, Prosody 0.12) is not the same on each, and is said in docs/xmpp.md:
 
@@ -13,15 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from amoc import metrics
 from amoc.config import Config
-from amoc.xmpp import Client, ConnectFailed, Element, connect
+from amoc.xmpp import ConnectFailed, connect
+from tests.integration.xmpp.managed import PING, STALL, bodies, counts, nothing_more
 from tests.support.servers import Ejabberd, Prosody, Server
 
-PING = Element("{urn:xmpp:ping}ping")
-STALL = 30.0  # seconds: what ejabberd asks for acknowledgements may be on its way, too, when a WebSocket is cut
-
-
+TLS = {"tcp": "never", "starttls": "required"}  # xmpp_tls, by transport
 Kind = type[Ejabberd] | type[Prosody]
 
 
@@ -34,7 +31,10 @@ def on(*pairs: tuple[Kind, str]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("server", "scheme"), chosen, indirect=True)
 
 
-FAULTLESS: list[tuple[Kind, str]] = [(Ejabberd, "tls"), (Prosody, "tls"), (Prosody, "ws"), (Prosody, "wss")]
+FAULTLESS: list[tuple[Kind, str]] = [
+    *((kind, scheme) for kind in (Ejabberd, Prosody) for scheme in ("tcp", "starttls", "tls")),
+    *((Prosody, scheme) for scheme in ("ws", "wss")),
+]
 EJABBERD: list[tuple[Kind, str]] = [(Ejabberd, "ws"), (Ejabberd, "wss"), (Ejabberd, "http"), (Ejabberd, "https")]
 PROSODY_BOSH: list[tuple[Kind, str]] = [(Prosody, "http"), (Prosody, "https")]
 
@@ -45,8 +45,8 @@ async def scheme(request: pytest.FixtureRequest, server: Server, settings: Confi
     chosen: str = request.param
     settings.set_all(
         {
-            "xmpp_servers": [server.url(chosen)],
-            "xmpp_tls": "optional",
+            "xmpp_servers": [server.address if chosen in TLS else server.url(chosen)],
+            "xmpp_tls": TLS.get(chosen, "optional"),
             "xmpp_ca_file": str(server.authority),
             "xmpp_stream_management": "resume",
             "xmpp_login_timeout": STALL,
@@ -55,23 +55,6 @@ async def scheme(request: pytest.FixtureRequest, server: Server, settings: Confi
     )
     yield chosen
     await server.until(lambda now: now.sessions == 0, timeout=3 * STALL)
-
-
-def counts() -> dict[str, int]:
-    """The counters of stream management that are not zero."""
-    counters = metrics.current().flush().counters
-    return {name.removeprefix("xmpp.sm."): count for name, count in counters.items() if name.startswith("xmpp.sm.")}
-
-
-async def bodies(client: Client, number: int) -> list[str]:
-    return [(await client.receive("message", timeout=STALL)).findtext("body", default="") for _ in range(number)]
-
-
-async def nothing_more(client: Client) -> None:
-    """What the server has sent before the answer is there by then."""
-    await client.iq("get", None, PING)
-    with pytest.raises(TimeoutError):
-        await client.receive("message", timeout=0)
 
 
 @on(*FAULTLESS, *EJABBERD, *PROSODY_BOSH)
@@ -89,6 +72,7 @@ async def test_every_stanza_is_acknowledged(server: Server, scheme: str) -> None
 
 @on(*FAULTLESS)
 async def test_a_killed_session_goes_on(server: Server, scheme: str) -> None:
+    before = server.counts()
     async with connect(403) as one, connect(404) as two:
         jid = one.jid
         for turn in range(3):
@@ -114,6 +98,8 @@ async def test_a_killed_session_goes_on(server: Server, scheme: str) -> None:
     seen = counts()
     assert seen.pop("resent") >= 180
     assert seen == {"resumed": 3, "acknowledged": 304 + 150 + 1}
+    counted = await server.until(lambda now: (now - before).closed == (now - before).opened)
+    assert (counted - before).messages_in == 450
 
 
 @on(*FAULTLESS)
@@ -123,7 +109,7 @@ async def test_a_session_with_traffic_both_ways_is_cut_at_any_time(
     accounts(405, 406)
     async with connect(405) as one, connect(406) as two:
         number = 0
-        for turn in range(10):
+        for turn in range(15):
             for _ in range(20):
                 one.send_message(two.jid, str(number))
                 two.send_message(one.jid, str(number))

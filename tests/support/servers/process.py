@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["ServerProcess", "free_ports"]
+__all__ = ["ServerProcess", "free_pair", "free_ports"]
 
 OUR_PORTS = (20000, 32000)  # below the kernel's own choice; each process of pytest-xdist has a part of them
 if number := re.search(r"\d+", os.environ.get("PYTEST_XDIST_WORKER", "")):
@@ -82,12 +82,24 @@ def free_ports(count: int) -> list[int]:
     found: list[int] = []
     while len(found) < count:
         port = random.SystemRandom().randrange(*OUR_PORTS)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in found:
+        if port not in found and _is_free(port):
             found.append(port)
     return found
+
+
+def free_pair() -> int:
+    """The first of two neighbouring ports that are free now, as a master needs them."""
+    while True:
+        (port,) = free_ports(1)
+        if _is_free(port + 1):
+            return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
