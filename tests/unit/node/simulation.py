@@ -25,13 +25,13 @@ from amoc.control import (
     compress,
 )
 from amoc.node import NodeState
-from amoc.node.effects import Effect, Emit, FetchSource, Kill, Quit, Send, Spawn
+from amoc.node.effects import BeatNow, Effect, Emit, FetchSource, Kill, Quit, Send, Spawn
 from amoc.scenario import Source
 from amoc.users import Failure
 from amoc.worker import WorkerDeath, messages
 from amoc.worker.messages import Tally
 
-__all__ = ["ENDS", "Played", "Simulation"]
+__all__ = ["ENDS", "Played", "Simulation", "begun", "quiet"]
 
 SOURCE = Source("scene", "text", "scene.py", "v1")
 ENDS = ("finished", "failed", "removed", "stopped", "stuck")
@@ -296,3 +296,13 @@ class Simulation:
 
     def texts(self) -> list[str]:
         return [event.text for event in self.events]
+
+
+def quiet(effects: list[Effect]) -> list[Effect]:
+    """Without what is only said."""
+    return [effect for effect in effects if not isinstance(effect, Emit | BeatNow)]
+
+
+def begun(effects: list[Effect]) -> list[tuple[int, str]]:
+    """Which workers are told to begin which step."""
+    return [(e.index, e.message.step) for e in effects if isinstance(e, Send) and isinstance(e.message, messages.Begin)]
