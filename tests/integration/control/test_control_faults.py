@@ -86,7 +86,7 @@ async def test_a_connection_that_is_cut_is_made_again(hub: Hub) -> None:
 
 async def test_a_request_fails_at_once_when_its_connection_is_lost(hub: Hub) -> None:
     async with BadWire(hub.ports[1]) as wire:
-        node = hub.node("a", rep=wire.port, timeout=60)
+        node = hub.node("a", rep=wire.port, timeout=10)  # what is lost while it connects again is sent anew then
         await answered(node, beat("a", 1))
         with wire.stalled():
             request = asyncio.create_task(node.request(beat("a", 2)))
